@@ -24,6 +24,7 @@ mod completions;
 mod config;
 mod connect;
 mod delete;
+mod dissociate;
 mod doctor;
 mod exit;
 mod export;
@@ -142,8 +143,11 @@ fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Fai
         Command::Associate(associate) => with_client(associate.server(), async |client| {
             associate::run(&client, &associate, output).await
         }),
-        Command::Delete(named) => {
-            with_client(named.server(), async |client| delete::run(&client, &named, output).await)
+        Command::Dissociate(dissociate) => with_client(dissociate.server(), async |client| {
+            dissociate::run(&client, &dissociate, output).await
+        }),
+        Command::Delete(delete) => {
+            with_client(delete.server(), async |client| delete::run(&client, &delete, output).await)
         }
         Command::Neighbors(neighbors) => with_client(neighbors.server(), async |client| {
             neighbors::run(&client, &neighbors, output).await

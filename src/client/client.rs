@@ -73,11 +73,25 @@ impl Client {
     /// or go. A delete that is repeated because its answer was lost counts only what the first has
     /// left.
     pub async fn delete(&self, concept: impl Into<ConceptRef>) -> Result<Deleted, ClientError> {
-        let key = ConceptKey {
-            id: concept.into().id()?.0,
-            namespace: self.caller.namespace().to_owned(),
-        };
-        let deleted = self.caller.call(&Request::Delete(key)).await?.found::<Deleted>()?;
+        self.delete_by(Request::Delete, concept.into()).await
+    }
+
+    /// As [`Client::delete`], but refused with [`sutra_wire::Status::Associated`] where the concept
+    /// has associations; nothing is removed then. One that is made meanwhile may stay or go.
+    pub async fn delete_unassociated(
+        &self,
+        concept: impl Into<ConceptRef>,
+    ) -> Result<Deleted, ClientError> {
+        self.delete_by(Request::DeleteUnassociated, concept.into()).await
+    }
+
+    async fn delete_by(
+        &self,
+        request: fn(ConceptKey) -> Request,
+        concept: ConceptRef,
+    ) -> Result<Deleted, ClientError> {
+        let key = ConceptKey { id: concept.id()?.0, namespace: self.caller.namespace().to_owned() };
+        let deleted = self.caller.call(&request(key)).await?.found::<Deleted>()?;
         Ok(deleted.map(|deleted| deleted.checked().to_owned()).unwrap_or_default())
     }
 
@@ -85,6 +99,23 @@ impl Client {
     /// Returns the write's sequence.
     pub async fn associate(&self, association: Association) -> Result<u64, ClientError> {
         self.caller.call(&association.request(self.caller.namespace())?).await?.sequence()
+    }
+
+    /// Removes the association of this kind from `source` to `target`; whether there was one. Both
+    /// concepts stay. One that is repeated because its answer was lost may find nothing any more.
+    pub async fn dissociate(
+        &self,
+        source: impl Into<ConceptRef>,
+        target: impl Into<ConceptRef>,
+        kind: AssociationKind,
+    ) -> Result<bool, ClientError> {
+        let key = AssociationKey {
+            source: source.into().id()?.0,
+            target: target.into().id()?.0,
+            namespace: self.caller.namespace().to_owned(),
+            kind: Some(kind.0),
+        };
+        Ok(self.caller.call(&Request::Dissociate(key)).await?.was_found())
     }
 
     /// Looks an association from `source` to `target` up: the one of this kind, or of the lowest

@@ -1,4 +1,4 @@
-//! Writes: learn, associate, delete, and the steps that deletions are made of.
+//! Writes: learn, associate, dissociate, delete, and the steps that deletions are made of.
 //!
 //! Cost of a learn on its owner's core: one pass of validation, one copy into the log, no
 //! allocation, no system call of its own. On another core: one copy more, into a pooled buffer, and
@@ -14,11 +14,13 @@ use std::collections::VecDeque;
 
 use sutra_driver::status_of;
 use sutra_net::{Context, Flow, ReplyTo, Request};
-use sutra_store::{Acknowledged, Effect, InEdge, Refusal};
-use sutra_wire::{AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Deleted, Status};
+use sutra_store::{Acknowledged, EdgeKey, Effect, InEdge, Refusal};
+use sutra_wire::{
+    AssociationKey, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Deleted, Status,
+};
 
 use crate::core::message::{
-    Body, Forwarded, Message, Payload, Ticket, Write, WriteMessage, WriteTicket,
+    Body, DeleteManner, Forwarded, Message, Payload, Ticket, Write, WriteMessage, WriteTicket,
 };
 use crate::core::names::DeletionNumber;
 use crate::core::run_queue::LongWork;
@@ -84,12 +86,51 @@ impl Writes {
         })
     }
 
+    pub(crate) fn dissociate(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        request: &Request<'_>,
+    ) -> Flow {
+        let Some(key) = validated::<AssociationKey>(cx, request) else { return Flow::Taken };
+        let to = request.reply_to;
+        let Some(kind) = key.kind.as_ref().map(|kind| kind.to_native()) else {
+            cx.refuse(
+                to,
+                Status::InvalidArgument,
+                "to remove an association, name its kind as well",
+            );
+            return Flow::Taken;
+        };
+        let Some(namespace) = core.namespaces().lookup(&key.namespace) else {
+            core.answer_now(cx, Ticket::here(to), Status::NotFound, Payload::Empty);
+            return Flow::Taken;
+        };
+        let (source, target) = (ConceptId(key.source), ConceptId(key.target));
+        let key = EdgeKey { namespace, source, target, kind };
+        let there = |_: &mut Context<'_, Message>| Forwarded::Dissociate(key);
+        core.at_owner(cx, source, to, there, |core, cx, ticket| {
+            let waiter = WriteTicket::Dissociation {
+                ticket: ticket.logged_at(cx.now()),
+                has_removed: false,
+            };
+            match core.shard_mut().dissociate(&key, waiter) {
+                Ok(None) => {
+                    core.answer_now(cx, ticket, Status::NotFound, Payload::Empty);
+                    Flow::Taken
+                }
+                Ok(Some(sequence)) => logged(cx, to, Ok(sequence)),
+                Err(refusal) => logged(cx, to, Err(refusal)),
+            }
+        })
+    }
+
     pub(crate) fn delete(
         &mut self,
         core: &mut Core,
         cx: &mut Context<'_, Message>,
         request: &Request<'_>,
-        is_counted: bool,
+        manner: DeleteManner,
     ) -> Flow {
         let Some(key) = validated::<ConceptKey>(cx, request) else { return Flow::Taken };
         let Some(namespace) = core.namespaces().lookup(&key.namespace) else {
@@ -97,18 +138,14 @@ impl Writes {
             return Flow::Taken;
         };
         let there = |cx: &mut Context<'_, Message>| {
-            Forwarded::Write(Write::Delete {
-                namespace,
-                key: key.copy_into(cx.buffer()),
-                is_counted,
-            })
+            Forwarded::Write(Write::Delete { namespace, key: key.copy_into(cx.buffer()), manner })
         };
         core.at_owner(cx, ConceptId(key.id), request.reply_to, there, |core, cx, ticket| {
             if !self.deletions.has_room() {
                 return Flow::Wait;
             }
             let key = key.copy_into(cx.buffer());
-            self.begin_deletion(core, DeleteRequest { ticket, namespace, key, is_counted });
+            self.begin_deletion(core, DeleteRequest { ticket, namespace, key, manner });
             Flow::Taken
         })
     }
@@ -148,12 +185,12 @@ impl Writes {
     }
 
     fn execute_delete(&mut self, core: &mut Core, ticket: WriteTicket, write: Write) {
-        let (WriteTicket::Request(ticket), Write::Delete { namespace, key, is_counted }) =
+        let (WriteTicket::Request(ticket), Write::Delete { namespace, key, manner }) =
             (ticket, write)
         else {
             unreachable!("no step of a deletion is one")
         };
-        let asked = DeleteRequest { ticket, namespace, key, is_counted };
+        let asked = DeleteRequest { ticket, namespace, key, manner };
         if let Some(asked) = self.deletions.wait_for_room(asked) {
             self.begin_deletion(core, asked);
         }
@@ -266,6 +303,9 @@ impl Writes {
                     WriteTicket::Removal { core, deletion, .. } => {
                         WriteTicket::Removal { core, deletion, has_removed: was_there }
                     }
+                    WriteTicket::Dissociation { ticket, .. } => {
+                        WriteTicket::Dissociation { ticket, has_removed: was_there }
+                    }
                     other => other,
                 };
                 self.tell_target(core, cx, ticket, sequence, edge);
@@ -304,14 +344,18 @@ impl Writes {
             WriteTicket::Request(ticket) => {
                 core.answer(cx, ticket, status, sequence, Payload::Empty);
             }
+            WriteTicket::Dissociation { ticket, has_removed } => {
+                let status = if has_removed { Status::Ok } else { Status::NotFound };
+                core.answer(cx, ticket, status, sequence, Payload::Empty);
+            }
             WriteTicket::Removal { core: asked_by, deletion, has_removed } => {
                 self.tell_removed(core, cx, asked_by, deletion, Ok(has_removed));
             }
             WriteTicket::Burial(burial) => {
                 let Some(buried) = self.deletions.buried(burial) else { return };
-                let Buried { ticket, is_counted, removed } = buried;
+                let Buried { ticket, manner, removed } = buried;
                 let deleted = Deleted { concept: status == Status::Ok, associations: removed };
-                answer_deleted(core, cx, ticket, is_counted, deleted, sequence);
+                answer_deleted(core, cx, ticket, manner, deleted, sequence);
             }
         }
     }
@@ -326,7 +370,9 @@ impl Writes {
     ) {
         let (status, message) = (status_of(refusal), refusal.to_string());
         match ticket {
-            WriteTicket::Request(ticket) => core.refuse(cx, ticket, status, message),
+            WriteTicket::Request(ticket) | WriteTicket::Dissociation { ticket, .. } => {
+                core.refuse(cx, ticket, status, message);
+            }
             WriteTicket::Removal { core: asked_by, deletion, .. } => {
                 self.tell_removed(core, cx, asked_by, deletion, Err((status, message)));
             }
@@ -402,7 +448,7 @@ impl Writes {
     /// The associations are gone, or can't be removed: logs the tombstone, or tells why not.
     fn end_deletion(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, ended: Ended) {
         let Ended { asked, removed, refused } = ended;
-        let DeleteRequest { ticket, namespace, key, is_counted } = asked;
+        let DeleteRequest { ticket, namespace, key, manner } = asked;
         let is_learned = core.shard().record(namespace, &ConceptId(key.checked().id)).is_some();
         match refused {
             Some((status, message)) => {
@@ -413,12 +459,12 @@ impl Writes {
             None if !is_learned && core.shard().pending() == 0 => {
                 let deleted = Deleted { concept: false, associations: removed };
                 let sequence = core.shard().last_sequence();
-                answer_deleted(core, cx, ticket, is_counted, deleted, sequence);
+                answer_deleted(core, cx, ticket, manner, deleted, sequence);
                 cx.give_back(key.into_buffer());
             }
             None => {
                 let ticket = ticket.logged_at(cx.now());
-                let burial = self.deletions.bury(Buried { ticket, is_counted, removed });
+                let burial = self.deletions.bury(Buried { ticket, manner, removed });
                 self.execute(core, cx, WriteTicket::Burial(burial), Write::Bury { namespace, key });
             }
         }
@@ -455,13 +501,15 @@ fn answer_deleted(
     core: &mut Core,
     cx: &mut Context<'_, Message>,
     ticket: Ticket,
-    is_counted: bool,
+    manner: DeleteManner,
     deleted: Deleted,
     sequence: u64,
 ) {
     let (status, payload) = match deleted {
         deleted if deleted == Deleted::default() => (Status::NotFound, Payload::Empty),
-        deleted if is_counted => (Status::Ok, Payload::Built(archive(cx, &deleted))),
+        deleted if manner != DeleteManner::Answered => {
+            (Status::Ok, Payload::Built(archive(cx, &deleted)))
+        }
         _ => (Status::Ok, Payload::Empty),
     };
     core.answer(cx, ticket, status, sequence, payload);

@@ -103,6 +103,12 @@ impl Ticket {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum WriteTicket {
     Request(Ticket),
+    /// A request to remove one association; whether it was this one that removed it, as far as is
+    /// known.
+    Dissociation {
+        ticket: Ticket,
+        has_removed: bool,
+    },
     /// It is one removal of a deletion that a core works on; whether it was this one that removed
     /// the association, as far as is known.
     Removal {
@@ -119,6 +125,9 @@ impl WriteTicket {
     pub(crate) fn logged_at(self, now: Instant) -> Self {
         match self {
             Self::Request(ticket) => Self::Request(ticket.logged_at(now)),
+            Self::Dissociation { ticket, has_removed } => {
+                Self::Dissociation { ticket: ticket.logged_at(now), has_removed }
+            }
             Self::Removal { .. } | Self::Burial(_) => self,
         }
     }
@@ -127,6 +136,8 @@ impl WriteTicket {
 /// A request that was validated by the core that received it.
 pub(crate) enum Forwarded {
     Write(Write),
+    /// One association is to be removed.
+    Dissociate(EdgeKey),
     Read(Read),
     /// The path from a concept to itself.
     Itself {
@@ -134,6 +145,17 @@ pub(crate) enum Forwarded {
         id: ConceptId,
     },
     Backup(BackupRequest),
+}
+
+/// How a concept is to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeleteManner {
+    /// With its associations; the answer says whether there was anything.
+    Answered,
+    /// With its associations; the answer says what was deleted.
+    Counted,
+    /// Only where it has no associations; the answer as of [`DeleteManner::Counted`].
+    Unassociated,
 }
 
 /// Something for the log of its owner.
@@ -149,10 +171,9 @@ pub(crate) enum Write {
     Delete {
         namespace: NamespaceId,
         key: Parcel<ConceptKey>,
-        /// Whether the answer is to say what was deleted.
-        is_counted: bool,
+        manner: DeleteManner,
     },
-    /// A step of a deletion: one association.
+    /// One association, by itself or as a step of a deletion.
     Remove(EdgeKey),
     /// The last step of a deletion: the concept itself.
     Bury {

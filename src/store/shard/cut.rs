@@ -72,7 +72,7 @@ impl<T> Shard<T> {
                 _ => NoCut::Yet,
             });
         }
-        let segments = (0..=finished.position.segment)
+        let segments = (self.memory.first()..=finished.position.segment)
             .filter_map(|number| {
                 let header = self.header(number)?;
                 Some(SegmentCut { header, end: self.durable_end(number)? })
