@@ -351,6 +351,7 @@ fn shard_of(cut: ShardCut) -> Result<CutShard, String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use sutra_store::SegmentHeader;
 
     use super::*;

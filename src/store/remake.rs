@@ -177,6 +177,7 @@ mod tests {
             namespaces: vec![String::new()],
             imports: Vec::new(),
             given_back: 0,
+            first: 0,
         };
         let error = remake.finish(&facts, &[0]).unwrap_err().to_string();
         assert!(error.contains("manifest.json"), "{error}");
