@@ -434,6 +434,64 @@ fn of_two_backups_at_once_into_a_folder_the_second_is_refused() {
 }
 
 #[test]
+fn a_backup_is_there_where_an_earlier_one_can_not_be_removed() {
+    let server = with_a_full_segment();
+    let Ok(memory) = tempfile::tempdir_in("/dev/shm") else { return };
+    let folder = memory.path().join("backups");
+    let to = folder.to_str().unwrap();
+    backup(&server, &folder);
+    learn_some(&server.client(), "more", 16, 1 << 20);
+    let earlier = catalogs(&folder).pop().unwrap();
+    let mut second = sutra();
+    second.args(["backup", to, "--keep", "1", "--json"]).stdin(Stdio::null());
+    second.env("SUTRA_SERVER", server.address.to_string());
+    let second = second.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let is_begun = || files(&folder).iter().any(|file| file.to_str().unwrap().ends_with(".new"));
+    let until = std::time::Instant::now() + crate::support::PATIENCE;
+    while !is_begun() {
+        assert!(std::time::Instant::now() < until, "the second backup begins");
+        std::thread::yield_now();
+    }
+    fs::remove_file(earlier).unwrap();
+    let second = second.wait_with_output().unwrap();
+    let second = json(&second);
+    assert!(second["not_removed"].as_str().unwrap().contains("backup-"), "{second}");
+    assert_eq!(second["noted"], true);
+    assert_eq!(whole(&restored(&folder).client()), whole(&server.client()));
+}
+
+#[test]
+fn a_store_that_was_set_back_and_written_to_is_not_mixed_with_its_earlier_backups() {
+    let server = Server::start(&["--cores", "1"]);
+    learn_some(&server.client(), "before", 20, 500);
+    let (_, stopped) = server.stop();
+    let snapshot = Folder::new();
+    copy(&stopped.folder.path(), &snapshot.path());
+    let (_place, folder) = place();
+    let one = |folder: Folder, name: &str, content: &str, backups: &Path| {
+        let server = Server::start_on(folder, &["--cores", "1"]);
+        server.client().learn(Concept::new(name).content(content)).unwrap();
+        server.run(&["backup", backups.to_str().unwrap()])
+    };
+    assert!(one(stopped.folder, "then", "one", &folder).status.success());
+    let before = files(&folder);
+    // As long as the other, so that both logs end at the same place.
+    let output = one(snapshot, "then", "two", &folder);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(words(&output).contains("set back to an earlier state"), "{output:?}");
+    assert_eq!(files(&folder), before);
+}
+
+/// Copies a folder with all below it.
+fn copy(from: &Path, to: &Path) {
+    for file in files(from) {
+        let to = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(file, to).unwrap();
+    }
+}
+
+#[test]
 fn a_server_knows_its_last_backup_also_after_a_restart() {
     let server = Server::start(&["--admin", "127.0.0.1:0"]);
     let metric = "sutra_last_backup_timestamp_seconds";

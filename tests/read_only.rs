@@ -7,7 +7,7 @@ use std::process::Output;
 use serde_json::Value;
 use sutra_client::Concept;
 
-use crate::support::damage::{CONCEPTS, damage, files, segments, stopped, there};
+use crate::support::damage::{CONCEPTS, damage, files, flip, segments, stopped, there};
 use crate::support::http::get;
 use crate::support::{Server, run};
 
@@ -46,6 +46,28 @@ fn a_store_is_served_and_nothing_is_written_to_its_folder() {
     assert_eq!(beside.status.code(), Some(3), "{}", words(&beside));
     let (status, _stopped) = server.stop();
     assert!(status.success() && files(&data) == before);
+}
+
+#[test]
+fn no_backup_is_taken_of_what_may_not_be_the_whole_store() {
+    for is_damaged in [false, true] {
+        let folder = stopped("2");
+        if is_damaged {
+            // The capacity in a segment's header: more than 4 GiB.
+            flip(&segments(&folder.path())[0], 45);
+        }
+        let server = Server::start_on(folder, &["--read-only"]);
+        let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let to = place.path().join("backups");
+        for to in [to.to_str().unwrap(), "-"] {
+            let refused = server.run(&["backup", to]);
+            assert_eq!(refused.status.code(), Some(3), "{}", words(&refused));
+            assert!(words(&refused).contains("read-only"), "{}", words(&refused));
+        }
+        let mut left = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(left.all(|name| !name.to_str().unwrap().starts_with("backup-")));
+        assert_eq!(there(&server).len(), CONCEPTS, "it serves on");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tar::{Archive, Builder, Entry, Header};
 
 use crate::catalog::{Catalog, CatalogSegment, CatalogShard, MAX_BYTES, Piece};
 use crate::piece::{Passing, PieceName};
-use crate::remote::{Cut, Remote};
+use crate::remote::{Cut, Remote, ShardOfCut};
 use crate::repository::name_of;
 use crate::restore::Restored;
 use crate::{BackupError, Progress};
@@ -54,7 +54,7 @@ pub fn write_stream(
     progress.begin(cut.bytes());
     let mut writing = Writing { out: Builder::new(out), remote: &remote, cut: &cut, progress };
     let mut shards = Vec::with_capacity(cut.shards.len());
-    for (commit, segments) in &cut.shards {
+    for ShardOfCut { last, segments } in &cut.shards {
         let mut place = LogPlace::default();
         let mut written = Vec::with_capacity(segments.len());
         for (header, end) in segments {
@@ -64,11 +64,11 @@ pub fn write_stream(
             let capacity = u32::try_from(header.capacity).expect("the cut was checked");
             written.push(CatalogSegment { generation, block, capacity, pieces: vec![piece] });
         }
-        shards.push(CatalogShard { commit: *commit, segments: written });
+        shards.push(CatalogShard { commit: last.0, segments: written });
     }
     let Writing { mut out, .. } = writing;
     let (store, taken, bytes) = (cut.facts.store, cut.taken, cut.bytes());
-    let catalog = Catalog::new(version, taken, cut.facts.clone(), shards).encode();
+    let catalog = Catalog::new(version, taken, cut.facts.clone(), shards).encode_whole()?;
     append(&mut out, CATALOG, catalog.len() as u64, taken, &catalog[..])?;
     out.into_inner().and_then(|mut out| out.flush()).map_err(cannot_write)?;
     Ok(Streamed { store, taken, bytes, elapsed: began.elapsed() })
@@ -192,7 +192,7 @@ pub fn restore_stream(
             Ok(Restored::of(&catalog))
         }
         Err(error) => {
-            remake.abandon()?;
+            remake.abandon();
             Err(error)
         }
     }
@@ -211,7 +211,9 @@ fn read_all(
     let cut_off = |error: io::Error| wrong(format!("the stream can't be read on ({error})"));
     let mut archive = Archive::new(stream);
     let mut pieces: Vec<(PieceName, Piece)> = Vec::new();
-    for entry in archive.entries().map_err(cut_off)? {
+    // A stream has no names that are longer than a header takes. What would announce one is read
+    // into memory by the library, whatever its length, and is refused here by its own name.
+    for entry in archive.entries().map_err(cut_off)?.raw(true) {
         let mut entry = entry.map_err(cut_off)?;
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if path == CATALOG {
@@ -282,4 +284,30 @@ fn read_piece<R: Read>(
         entry.read_exact(&mut buffer[..chunk]).map_err(cut_off)?;
     }
     passing.finish().map_err(|fault| damaged(fault.offset, fault.what))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Silent;
+
+    #[test]
+    fn what_announces_a_longer_name_is_refused_by_its_own() {
+        for (kind, name) in
+            [(tar::EntryType::GNULongName, "@LongLink"), (tar::EntryType::XHeader, "PaxHeader")]
+        {
+            let mut out = Builder::new(Vec::new());
+            let mut header = Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_size(1 << 16);
+            out.append_data(&mut header, name, &[b'a'; 1 << 16][..]).unwrap();
+            append(&mut out, CATALOG, 0, 0, &[][..]).unwrap();
+            let stream = out.into_inner().unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let data = folder.path().join("data");
+            let error = restore_stream(&stream[..], &data, &mut Silent).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name} has no place")), "{error}");
+        }
+    }
 }

@@ -92,6 +92,12 @@ impl Piece {
 #[error("{0}")]
 pub struct CatalogFault(String);
 
+impl CatalogFault {
+    pub(crate) fn new(what: &str) -> Self {
+        Self(what.to_owned())
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     #[serde(flatten)]
@@ -179,6 +185,12 @@ impl Catalog {
             .expect("strings and numbers become JSON");
         bytes.push(b'\n');
         bytes
+    }
+
+    /// Its bytes, where they can be read again: only then it is a backup's.
+    pub(crate) fn encode_whole(&self) -> Result<Vec<u8>, CatalogFault> {
+        let bytes = self.encode();
+        Self::decode(&bytes).map(|_| bytes)
     }
 
     /// Reads and checks one.
@@ -269,11 +281,12 @@ impl CatalogSegment {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn catalog() -> Catalog {
+    /// One of a small store.
+    pub(crate) fn catalog() -> Catalog {
         let end = LogPlace { commit: 9, crc32c: 7, sequence: 11 };
         let pieces = vec![
             Piece { from: 0, to: 4096, crc32c: 1, end: LogPlace::default() },
@@ -293,9 +306,14 @@ mod tests {
         Catalog::new("0.1.0", 1_700_000_000_000_001, facts, vec![shard])
     }
 
+    /// The same, taken then.
+    pub(crate) fn taken_at(taken: u64) -> Catalog {
+        Catalog { taken, ..catalog() }
+    }
+
     #[test]
     fn a_catalog_reads_as_it_was_written() {
-        assert_eq!(Catalog::decode(&catalog().encode()).unwrap(), catalog());
+        assert_eq!(Catalog::decode(&catalog().encode_whole().unwrap()).unwrap(), catalog());
         assert_eq!(catalog().bytes(), 8192);
     }
 
@@ -358,6 +376,7 @@ mod tests {
             change(&mut catalog);
             let fault = Catalog::decode(&catalog.encode()).unwrap_err().to_string();
             assert!(fault.contains(says), "{fault}");
+            assert!(catalog.encode_whole().is_err(), "it is not written either");
         }
     }
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use sutra_client::ClientError;
 use sutra_store::{LogFault, StoreError};
 
+use crate::CatalogFault;
+
 /// Why a backup could not be taken or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -72,10 +74,36 @@ pub enum BackupError {
         /// What is wrong with it.
         what: String,
     },
+    /// What was taken is no backup.
+    #[error("what the server told makes no whole backup, and none was taken: {0}")]
+    NotWhole(#[from] CatalogFault),
+    /// A backup that is there was taken later than this one.
+    #[error(
+        "{} was taken later than now by the server's clock, so the clock is or was wrong: set it \
+         right. Where it is right now, remove that file, or name another folder",
+        .file.display()
+    )]
+    Clock {
+        /// The catalog of the one that is there.
+        file: PathBuf,
+    },
+    /// The server's log has gone back, and on in another way.
+    #[error(
+        "the log of shard {shard} is not the one that {} has backups of: the server's disk was \
+         set back to an earlier state, and written to since. Name another folder; the backups in \
+         this one stay as they are",
+        .folder.display()
+    )]
+    AnotherLog {
+        /// The folder.
+        folder: PathBuf,
+        /// The shard.
+        shard: u16,
+    },
     /// A piece is not there.
     #[error(
-        "{} is missing, so this backup is not complete: put the file back, or restore an earlier \
-         backup (--at)",
+        "{} is missing, so this backup is not complete: put the file back, or take another backup, \
+         which fetches it anew. Earlier backups that do not name this file are whole (--at)",
         .file.display()
     )]
     Missing {
@@ -84,8 +112,9 @@ pub enum BackupError {
     },
     /// A piece is not what was written.
     #[error(
-        "{} is damaged at byte {offset}: {what}. Put the file back as it was, or restore an \
-         earlier backup (--at)",
+        "{} is damaged at byte {offset}: {what}. Put the file back as it was; or remove it and \
+         take another backup, which fetches it anew. Every backup that names this file is damaged, \
+         and earlier ones that do not are whole (--at)",
         .file.display()
     )]
     Damage {
@@ -124,6 +153,7 @@ impl BackupError {
             self,
             Self::NotBackups { .. }
                 | Self::AnotherStore { .. }
+                | Self::AnotherLog { .. }
                 | Self::NoBackup { .. }
                 | Self::Store(StoreError::NotEmpty { .. })
         )

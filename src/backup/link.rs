@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::Instant;
 
 use rustix::fs::{AtFlags, CWD, OFlags};
 use sutra_runtime::{Folder, in_context};
@@ -16,6 +17,7 @@ use sutra_store::{LogPlace, SEGMENT_HEADER, SegmentHeader};
 use crate::BackupError;
 use crate::catalog::Piece;
 use crate::piece::{Passing, PieceName};
+use crate::remote::pause;
 use crate::repository::{new_name, remove};
 
 /// Bytes that are read and checked at a time.
@@ -92,10 +94,12 @@ fn checked(
     let (mut left, mut buffer) = (name.to as usize, vec![0; CHUNK]);
     let mut file = file;
     while left > 0 {
+        let began = Instant::now();
         let chunk = &mut buffer[..CHUNK.min(left)];
         file.read_exact(chunk).ok()?;
         passing.pass(chunk).ok()?;
         left -= chunk.len();
+        pause(began);
     }
     passing.finish().ok()
 }

@@ -21,6 +21,11 @@ const PAUSES: u32 = 9;
 /// The longest pause.
 const LONGEST: Duration = Duration::from_millis(20);
 
+/// Leaves the server's host alone for a while, after a read that began then.
+pub(crate) fn pause(began: Instant) {
+    thread::sleep((began.elapsed() * PAUSES).min(LONGEST));
+}
+
 /// A server, asked gently.
 pub(crate) struct Remote<'a> {
     client: &'a Client,
@@ -77,7 +82,7 @@ impl<'a> Remote<'a> {
             shard: header.shard,
         };
         let bytes = self.client.read_log(range)?;
-        thread::sleep((began.elapsed() * PAUSES).min(LONGEST));
+        pause(began);
         Ok(bytes)
     }
 
@@ -93,8 +98,16 @@ pub(crate) struct Cut {
     pub(crate) taken: u64,
     /// The data folder, as the server's host names it.
     pub(crate) data: String,
-    /// By number: the last commit, and each segment with up to where it is covered.
-    pub(crate) shards: Vec<(u64, Vec<(SegmentHeader, u32)>)>,
+    /// By number.
+    pub(crate) shards: Vec<ShardOfCut>,
+}
+
+/// A shard's log, as far as a cut covers it.
+pub(crate) struct ShardOfCut {
+    /// The last commit, and the crc32c of its entry.
+    pub(crate) last: (u64, u32),
+    /// Each segment, with up to where it is covered.
+    pub(crate) segments: Vec<(SegmentHeader, u32)>,
 }
 
 impl Cut {
@@ -132,7 +145,8 @@ impl Cut {
             let segments: Option<Vec<_>> =
                 shard.segments.iter().map(|segment| header(number, segment)).collect();
             let segments = segments.filter(|all| numbered && !all.is_empty());
-            shards.push((shard.commit, segments.ok_or_else(|| wrong("its segments can't be"))?));
+            let segments = segments.ok_or_else(|| wrong("its segments can't be"))?;
+            shards.push(ShardOfCut { last: (shard.commit, shard.crc32c), segments });
         }
         Ok(Self {
             facts: StoreFacts {
@@ -152,7 +166,7 @@ impl Cut {
 
     /// Bytes of the logs that it covers.
     pub(crate) fn bytes(&self) -> u64 {
-        let segments = self.shards.iter().flat_map(|(_, segments)| segments);
+        let segments = self.shards.iter().flat_map(|shard| &shard.segments);
         segments.map(|(_, end)| u64::from(*end)).sum()
     }
 }

@@ -5,7 +5,7 @@
 //! long as every catalog can be read.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ pub(crate) struct Repository {
 impl Repository {
     /// Opens a folder to write a backup into it, and makes it where it is not there.
     pub(crate) fn for_writing(path: &Path) -> Result<Self, BackupError> {
-        fs::create_dir_all(path).map_err(in_context("create the folder", path))?;
+        Folder::make(path)?;
         let folder = Folder::open(path)?;
         refuse_others(&folder)?;
         let file = folder.plain_file(LOCK, OFlags::CREATE | OFlags::RDWR)?;
@@ -95,9 +95,10 @@ impl Repository {
         self.catalogs.iter().map(|(_, catalog)| catalog)
     }
 
-    /// The catalogs that can't be read, each with why.
-    pub(crate) fn unreadable(&self) -> impl Iterator<Item = (PathBuf, &str)> {
-        self.unreadable.iter().map(|(name, what)| (self.path().join(name), what.as_str()))
+    /// The catalogs that can't be read: each one's name and path, and why.
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = (&str, PathBuf, &str)> {
+        let all = self.unreadable.iter();
+        all.map(|(name, what)| (name.as_str(), self.path().join(name), what.as_str()))
     }
 
     /// Refuses a server whose store is not the one that the folder has backups of.
@@ -112,12 +113,21 @@ impl Repository {
         }
     }
 
+    /// Refuses a cut that was taken before one of the backups that are there. It would not be the
+    /// last one then, neither for a restore nor for [`Repository::keep`].
+    pub(crate) fn refuse_earlier(&self, taken: u64) -> Result<(), BackupError> {
+        match self.catalogs.iter().find(|(_, catalog)| catalog.taken >= taken) {
+            Some((name, _)) => Err(BackupError::Clock { file: self.path().join(name) }),
+            None => Ok(()),
+        }
+    }
+
     /// Removes what interrupted backups have left, and what no catalog names any more.
     pub(crate) fn tidy_up(&self) -> Result<(), BackupError> {
         for name in self.folder.names()?.iter().filter(|name| name.ends_with(NEW)) {
             self.folder.remove(name)?;
         }
-        if let Some((file, what)) = self.unreadable().next() {
+        if let Some((_, file, what)) = self.unreadable().next() {
             // It may name any of them.
             let file = file.display();
             tracing::warn!(%file, what, "a catalog can't be read, so no piece is removed");
@@ -190,19 +200,20 @@ impl Repository {
 
     /// Makes a backup whole: all that its catalog names is on the disk. Returns the catalog's path.
     pub(crate) fn add(&mut self, catalog: Catalog) -> Result<PathBuf, BackupError> {
+        self.refuse_earlier(catalog.taken)?;
+        let bytes = catalog.encode_whole()?;
         for shard in 0..catalog.shards.len() {
             self.shard(u16::try_from(shard).expect("at most a thousand"))?.sync()?;
         }
         let name = catalog_name(catalog.taken);
         let path = self.path().join(&name);
         if self.folder.known_as(&name)?.is_some() {
-            let what = format!("{} is there already: is the server's clock right?", path.display());
-            return Err(io::Error::other(what).into());
+            // One that can't be read.
+            return Err(BackupError::Clock { file: path });
         }
-        write_new(&self.folder, &name, &catalog.encode())?;
+        write_new(&self.folder, &name, &bytes)?;
         self.folder.sync()?;
         self.catalogs.push((name, catalog));
-        self.catalogs.sort_by_key(|(_, catalog)| catalog.taken);
         Ok(path)
     }
 
@@ -302,8 +313,8 @@ pub(crate) fn remove(folder: &Folder, name: &str) -> io::Result<()> {
     }
 }
 
-/// The name of a catalog, by its time.
-fn catalog_name(taken: u64) -> String {
+/// The name of a catalog, by its time; so names are in the order of times.
+pub(crate) fn catalog_name(taken: u64) -> String {
     let at = i64::try_from(taken).ok().and_then(|micros| Timestamp::from_microsecond(micros).ok());
     let at =
         at.map_or_else(|| taken.to_string(), |at| at.strftime("%Y%m%dT%H%M%S.%6fZ").to_string());
@@ -326,5 +337,55 @@ fn refuse_others(folder: &Folder) -> Result<(), BackupError> {
     match names.into_iter().find(|name| !is_ours(name)) {
         Some(found) => Err(BackupError::NotBackups { folder: folder.path().to_owned(), found }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::catalog::tests::{catalog, taken_at};
+
+    fn folder() -> (tempfile::TempDir, PathBuf) {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("some/backups");
+        (place, folder)
+    }
+
+    #[test]
+    fn a_folder_of_backups_is_its_users_alone() {
+        let (_place, path) = folder();
+        Repository::for_writing(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn what_can_not_be_read_again_is_no_backup() {
+        let (_place, path) = folder();
+        let mut repository = Repository::for_writing(&path).unwrap();
+        let mut wrong = catalog();
+        wrong.shards[0].commit = 0;
+        let error = repository.add(wrong).unwrap_err();
+        assert!(matches!(error, BackupError::NotWhole(_)), "{error}");
+        drop(repository);
+        let repository = Repository::for_writing(&path).unwrap();
+        assert_eq!((repository.catalogs().count(), repository.unreadable().count()), (0, 0));
+    }
+
+    #[test]
+    fn a_backup_that_would_not_be_the_last_is_refused_and_the_last_is_kept() {
+        let (_place, path) = folder();
+        let mut repository = Repository::for_writing(&path).unwrap();
+        repository.add(taken_at(2_000_000)).unwrap();
+        for taken in [1_000_000, 2_000_000] {
+            let error = repository.refuse_earlier(taken).unwrap_err();
+            assert!(error.to_string().contains("19700101T000002"), "{error}");
+            assert!(repository.add(taken_at(taken)).is_err());
+        }
+        repository.add(taken_at(3_000_000)).unwrap();
+        assert_eq!(repository.keep(1).unwrap(), 1);
+        assert_eq!(repository.catalogs().map(Catalog::taken).collect::<Vec<_>>(), [3_000_000]);
     }
 }

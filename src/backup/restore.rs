@@ -9,7 +9,7 @@ use sutra_store::{LogPlace, Remake, SegmentHeader};
 
 use crate::catalog::{Catalog, Piece};
 use crate::piece::{Passing, PieceName};
-use crate::repository::{Repository, name_of};
+use crate::repository::{Repository, catalog_name, name_of};
 use crate::{BackupError, Progress};
 
 /// Bytes that are read and checked at a time.
@@ -59,7 +59,7 @@ pub fn restore_folder(
             Ok(Restored::of(catalog))
         }
         Err(error) => {
-            remake.abandon()?;
+            remake.abandon();
             Err(error)
         }
     }
@@ -68,14 +68,16 @@ pub fn restore_folder(
 /// The backup that is asked for.
 fn chosen(repository: &Repository, at: Option<u64>) -> Result<&Catalog, BackupError> {
     let last = repository.catalogs().rfind(|catalog| at.is_none_or(|at| catalog.taken <= at));
-    // One that can't be read may be the one that is asked for: that is not passed over.
-    let unreadable = repository.unreadable().next();
-    match (last, unreadable) {
-        (_, Some((file, what))) if at.is_none() => {
-            Err(BackupError::Catalog { file, what: what.to_owned() })
-        }
-        (Some(catalog), _) => Ok(catalog),
-        (None, Some((file, what))) => Err(BackupError::Catalog { file, what: what.to_owned() }),
+    // One that can't be read may be the one that is asked for, by its name: that is not passed
+    // over.
+    let from = last.map(|catalog| catalog_name(catalog.taken)).unwrap_or_default();
+    let to = at.map(catalog_name);
+    let mut unreadable = repository.unreadable();
+    let passed_over = unreadable
+        .find(|(name, ..)| *name > from.as_str() && to.as_deref().is_none_or(|to| *name <= to));
+    match (last, passed_over) {
+        (_, Some((_, file, what))) => Err(BackupError::Catalog { file, what: what.to_owned() }),
+        (Some(catalog), None) => Ok(catalog),
         (None, None) => {
             let first = repository.catalogs().next();
             let when = first.map(|_| " that was taken by then").unwrap_or_default();
@@ -171,5 +173,33 @@ impl Reading {
             Ok(_) => Err(damage(0, "it is not the piece that the catalog names".to_owned())),
             Err(fault) => Err(damage(fault.offset.saturating_sub(self.from), fault.what)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::catalog::tests::taken_at;
+
+    #[test]
+    fn a_catalog_that_can_not_be_read_is_not_passed_over_where_it_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut repository = Repository::for_writing(folder.path()).unwrap();
+        for taken in [10, 20, 30].map(|seconds| seconds * 1_000_000) {
+            repository.add(taken_at(taken)).unwrap();
+        }
+        std::fs::write(folder.path().join(catalog_name(20_000_000)), "damaged").unwrap();
+        drop(repository);
+        let repository = Repository::for_reading(folder.path()).unwrap();
+        let chosen = |at: Option<u64>| chosen(&repository, at).map(Catalog::taken);
+        assert_eq!(chosen(None).unwrap(), 30_000_000, "a later one is whole");
+        assert_eq!(chosen(Some(30_000_000)).unwrap(), 30_000_000);
+        assert_eq!(chosen(Some(19_999_999)).unwrap(), 10_000_000);
+        for at in [20_000_000, 29_000_000] {
+            let error = chosen(Some(at)).unwrap_err();
+            assert!(matches!(error, BackupError::Catalog { .. }), "{error}");
+        }
+        assert!(matches!(chosen(Some(5)), Err(BackupError::NoBackup { .. })));
     }
 }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use sutra_client::BackupDone;
 use sutra_client::blocking::Client;
-use sutra_store::{LogPlace, SegmentHeader};
+use sutra_store::{LogFault, LogPlace, SegmentHeader};
 
-use crate::catalog::{Catalog, CatalogSegment, CatalogShard, Piece};
+use crate::catalog::{Catalog, CatalogFault, CatalogSegment, CatalogShard, Piece};
 use crate::piece::{Passing, PieceName};
-use crate::remote::{Cut, Remote};
+use crate::remote::{Cut, Remote, ShardOfCut};
 use crate::repository::{Known, NewFile, Repository};
 use crate::{BackupError, Progress, link};
 
@@ -32,6 +32,8 @@ pub struct Taken {
     pub elapsed: Duration,
     /// Earlier backups that were removed.
     pub removed: usize,
+    /// Why not all of the earlier backups could be removed that were to be.
+    pub unremoved: Option<String>,
     /// Why the server could not be told that it is complete.
     pub untold: Option<String>,
 }
@@ -54,20 +56,23 @@ pub fn take(
     repository.refuse_another(remote.store())?;
     repository.tidy_up()?;
     let cut = remote.cut()?;
+    repository.refuse_earlier(cut.taken)?;
     progress.begin(cut.bytes());
-    let known = repository.known()?;
-    let mut taking =
-        Taking { remote: &remote, repository: &repository, known, fetched: 0, shared: 0, progress };
+    let mut taking = Taking::new(&remote, &repository, progress)?;
     let shards = taking.shards(&cut)?;
     let (fetched, shared) = (taking.fetched, taking.shared);
     let (bytes, taken, store) = (cut.bytes(), cut.taken, cut.facts.store);
     let catalog = repository.add(Catalog::new(version, taken, cut.facts, shards))?;
-    let removed = keep.map_or(Ok(0), |keep| repository.keep(keep))?;
+    // The backup is there from here on, whatever else goes wrong.
+    let (removed, unremoved) = match keep.map_or(Ok(0), |keep| repository.keep(keep)) {
+        Ok(removed) => (removed, None),
+        Err(error) => (0, Some(error.to_string())),
+    };
     let elapsed = began.elapsed();
     let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     let untold = remote.done(BackupDone { taken, bytes, elapsed: micros }).err();
     let untold = untold.map(|error| error.to_string());
-    Ok(Taken { catalog, store, taken, bytes, fetched, shared, elapsed, removed, untold })
+    Ok(Taken { catalog, store, taken, bytes, fetched, shared, elapsed, removed, unremoved, untold })
 }
 
 /// A backup on its way.
@@ -75,15 +80,28 @@ struct Taking<'a> {
     remote: &'a Remote<'a>,
     repository: &'a Repository,
     known: Known,
+    /// Whether anything of the shard that is taken was there already.
+    is_known: bool,
     fetched: u64,
     shared: u64,
     progress: &'a mut dyn Progress,
 }
 
-impl Taking<'_> {
+impl<'a> Taking<'a> {
+    fn new(
+        remote: &'a Remote<'a>,
+        repository: &'a Repository,
+        progress: &'a mut dyn Progress,
+    ) -> Result<Self, BackupError> {
+        let known = repository.known()?;
+        let (is_known, fetched, shared) = (false, 0, 0);
+        Ok(Self { remote, repository, known, is_known, fetched, shared, progress })
+    }
+
     fn shards(&mut self, cut: &Cut) -> Result<Vec<CatalogShard>, BackupError> {
         let mut shards = Vec::with_capacity(cut.shards.len());
-        for (commit, segments) in &cut.shards {
+        for (shard, ShardOfCut { last, segments }) in (0..).zip(&cut.shards) {
+            self.is_known = false;
             let mut place = LogPlace::default();
             let mut taken = Vec::with_capacity(segments.len());
             for (at, (header, end)) in (1..).zip(segments) {
@@ -92,7 +110,13 @@ impl Taking<'_> {
                 place = segment.pieces.last().map_or(place, |piece| piece.end);
                 taken.push(segment);
             }
-            shards.push(CatalogShard { commit: *commit, segments: taken });
+            if (place.commit, place.crc32c) != *last {
+                return Err(match self.is_known {
+                    true => another_log(self.repository, shard),
+                    false => CatalogFault::new("a log does not end as the cut says").into(),
+                });
+            }
+            shards.push(CatalogShard { commit: last.0, segments: taken });
         }
         Ok(shards)
     }
@@ -108,6 +132,7 @@ impl Taking<'_> {
     ) -> Result<CatalogSegment, BackupError> {
         let &SegmentHeader { shard, number, generation, block, .. } = header;
         let mut pieces = self.known.of(shard, number, generation, end);
+        self.is_known |= !pieces.is_empty();
         let from = pieces.last().map_or(0, |piece| piece.to);
         let place = pieces.last().map_or(place, |piece| piece.end);
         self.progress.advance(u64::from(from));
@@ -136,7 +161,13 @@ impl Taking<'_> {
             self.progress.advance(piece.bytes());
             return Ok(piece);
         }
-        let log = |fault| BackupError::Log { shard: name.shard, segment: name.number, fault };
+        let first = if name.from == 0 { header.first_commit() as u64 } else { name.from.into() };
+        let (is_known, repository) = (self.is_known, self.repository);
+        let log = |fault: LogFault| match is_known && fault.offset == first {
+            // The next commit does not follow what was there already.
+            true => another_log(repository, name.shard),
+            false => BackupError::Log { shard: name.shard, segment: name.number, fault },
+        };
         let file_name = name.file();
         let mut file = NewFile::create(&folder, &file_name)?;
         let mut passing = Passing::new(*name, *header, place);
@@ -152,4 +183,9 @@ impl Taking<'_> {
         file.finish()?;
         Ok(piece)
     }
+}
+
+/// The server's log does not go on from what the folder has of it.
+fn another_log(repository: &Repository, shard: u16) -> BackupError {
+    BackupError::AnotherLog { folder: repository.path().to_owned(), shard }
 }

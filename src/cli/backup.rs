@@ -69,6 +69,11 @@ pub(crate) fn run(backup: &Backup, output: Output) -> Result<Answer, Failure> {
     let keep = backup.keep.map(|keep| number(keep) as usize);
     let taken = take(&client, &backup.to, keep, env!("CARGO_PKG_VERSION"), &mut progress)?;
     drop(progress);
+    if let Some(why) = &taken.unremoved {
+        output.note(&format!(
+            "the backup is complete, and not all of the earlier ones could be removed: {why}"
+        ));
+    }
     if let Some(why) = &taken.untold {
         output.note(&format!(
             "the backup is complete, and the server could not note it: {why}; what it shows of \
@@ -93,6 +98,7 @@ fn json_of(taken: &Taken) -> serde_json::Value {
         "shared_bytes": taken.shared,
         "elapsed_ms": u64::try_from(taken.elapsed.as_millis()).unwrap_or(u64::MAX),
         "removed": taken.removed,
+        "not_removed": taken.unremoved,
         "noted": taken.untold.is_none(),
     })
 }

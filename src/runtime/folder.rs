@@ -5,6 +5,8 @@
 //! again ([`Folder::known_as`]) and compared with what it was. So one that was moved, removed or
 //! replaced is noticed. Everything here blocks. Errors name the path.
 
+mod make;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

@@ -184,10 +184,12 @@ impl AllCores {
         self.flushes.sync_within(cx, delay);
     }
 
-    /// It is time for a sync.
-    pub(crate) fn sync(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
+    /// It is time for a sync. Returns whether one is under way now; none is where there is nothing
+    /// to be synced.
+    pub(crate) fn sync(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) -> bool {
         self.flushes.start_sync(core, cx);
         self.check_flushes(core, cx);
+        self.flushes.is_syncing()
     }
 
     /// One file's sync has ended.

@@ -10,12 +10,14 @@
 //! Promises: reads go on meanwhile, and writes gather. No core holds for longer than a second and
 //! a turn; a cut that would need more is refused. One is taken at a time.
 
+mod worth;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sutra_net::{Context, Flow, Request};
-use sutra_store::{LastBackup, ShardCut, StoreFacts};
+use sutra_store::{LastBackup, SegmentCut, ShardCut, StoreFacts};
 use sutra_wire::{BackupCut, BackupDone, CutSegment, CutShard, Status};
 
 use crate::core::message::{
@@ -23,6 +25,7 @@ use crate::core::message::{
 };
 use crate::core::names::{CutNumber, Timer};
 use crate::core::{Core, validated};
+use worth::{Worth, worth};
 
 /// The core that takes cuts, and keeps the note of the last backup.
 const TAKER: usize = 0;
@@ -64,6 +67,8 @@ pub(crate) struct Backups {
     stage: Stage,
     waiting: VecDeque<(Ticket, BackupRequest)>,
     cuts: u64,
+    /// When the last cut was taken that a client was given, in µs since 1970.
+    last_given: u64,
 }
 
 impl Backups {
@@ -155,6 +160,19 @@ impl Backups {
                 });
             }
             BackupRequest::Done(done) => {
+                let now = core.shard().time().max(self.last_given);
+                match worth(&done, core.last_backup(), now) {
+                    Worth::New => {}
+                    Worth::Known => {
+                        core.answer_now(cx, to, Status::Ok, Payload::Empty);
+                        return self.begin_next(core, cx);
+                    }
+                    Worth::Nothing => {
+                        let message = "this server has not taken a cut so late".to_owned();
+                        core.refuse(cx, to, Status::InvalidArgument, message);
+                        return self.begin_next(core, cx);
+                    }
+                }
                 self.stage = Stage::Noting(to, done);
                 core.shard_mut().run(cx, move || {
                     let noted = keeper.note_backup(&done).map_err(|error| error.to_string());
@@ -194,7 +212,8 @@ impl Backups {
         self.cuts += 1;
         let number = CutNumber(self.cuts);
         let ends = (0..cx.cores()).map(|_| None).collect();
-        let deadline = cx.read_clock() + PATIENCE;
+        // By the turn's clock, as the timer is.
+        let deadline = cx.now() + PATIENCE;
         cx.wake_in(Timer::Cut, PATIENCE);
         self.stage = Stage::Holding(Box::new(Cut { number, to, facts, data, ends, deadline }));
         for other in (0..cx.cores()).filter(|other| *other != cx.index()).collect::<Vec<_>>() {
@@ -237,12 +256,12 @@ impl Backups {
         }
     }
 
-    /// Time is up, unless the cut that is being taken began later.
+    /// Time is up, or else the rest of it is waited for.
     pub(crate) fn timer(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
-        if let Stage::Holding(cut) = &self.stage
-            && cx.read_clock() >= cut.deadline
-        {
-            self.conclude(core, cx);
+        let Stage::Holding(cut) = &self.stage else { return };
+        match cut.deadline.saturating_duration_since(cx.now()) {
+            Duration::ZERO => self.conclude(core, cx),
+            left => cx.wake_in(Timer::Cut, left),
         }
     }
 
@@ -256,9 +275,11 @@ impl Backups {
         self.hold.take_if(|(held, _)| *held == number);
         match shards_of(ends) {
             Ok(shards) => {
+                let taken = core.shard().time();
+                self.last_given = taken;
                 let reply = BackupCut {
                     store: facts.store,
-                    taken: core.shard().time(),
+                    taken,
                     given_back: facts.given_back,
                     format: facts.format,
                     id_rule: facts.id_rule.name().to_owned(),
@@ -305,19 +326,52 @@ fn shards_of(ends: Vec<Option<Result<ShardCut, String>>>) -> Result<Vec<CutShard
     (0..)
         .zip(ends.into_iter().flatten())
         .map(|(core, end): (usize, _)| {
-            end.map(shard_of).map_err(|why| format!("no backup can be taken: core {core}: {why}"))
+            end.and_then(shard_of)
+                .map_err(|why| format!("no backup can be taken: core {core}: {why}"))
         })
         .collect()
 }
 
-fn shard_of(cut: ShardCut) -> CutShard {
-    let fits = |bytes: usize| u32::try_from(bytes).expect("a segment is shorter than 4 GiB");
-    let segments = cut.segments.iter().map(|segment| CutSegment {
-        generation: segment.header.generation,
-        number: segment.header.number,
-        block: segment.header.block,
-        capacity: u32::try_from(segment.header.capacity).expect("checked when it was opened"),
-        end: fits(segment.end),
-    });
-    CutShard { commit: cut.commit, segments: segments.collect() }
+/// As it is answered.
+fn shard_of(cut: ShardCut) -> Result<CutShard, String> {
+    let segment = |segment: &SegmentCut| {
+        let header = segment.header;
+        Some(CutSegment {
+            generation: header.generation,
+            number: header.number,
+            block: header.block,
+            capacity: u32::try_from(header.capacity).ok()?,
+            end: u32::try_from(segment.end).ok()?,
+        })
+    };
+    let segments: Option<Vec<_>> = cut.segments.iter().map(segment).collect();
+    let segments = segments.ok_or("a segment's header says that it has 4 GiB or more")?;
+    Ok(CutShard { commit: cut.commit, crc32c: cut.crc32c, segments })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use sutra_store::SegmentHeader;
+
+    use super::*;
+
+    #[test]
+    fn a_header_that_can_not_be_is_told_and_not_stumbled_over() {
+        let cut = |capacity| {
+            let header = SegmentHeader {
+                block: 4096,
+                store: 1,
+                generation: 2,
+                number: 0,
+                shard: 0,
+                capacity,
+            };
+            ShardCut { commit: 1, crc32c: 3, segments: vec![SegmentCut { header, end: 4096 }] }
+        };
+        let told = |capacity| shards_of(vec![Some(Ok(cut(capacity)))]);
+        assert_eq!(told(1 << 20).map(|shards| shards.len()), Ok(1));
+        let why = told(1 << 32).unwrap_err();
+        assert!(why.contains("core 0") && why.contains("4 GiB"), "{why}");
+    }
 }

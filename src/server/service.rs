@@ -9,7 +9,7 @@ use std::time::Duration;
 use sutra_driver::Change;
 use sutra_net::{Context, Flow, Identity, Request, Service, Stage};
 use sutra_runtime::Next;
-use sutra_store::Refusal;
+use sutra_store::NoCut;
 use sutra_wire::{Durability, Opcode};
 
 use crate::all_cores::{self, AllCores};
@@ -79,15 +79,14 @@ impl StorageService {
 
     /// Tells the core that takes a cut where this core's log ends, as soon as that is known.
     fn tell_end(&mut self, cx: &mut Context<'_, Message>) {
-        let shard = self.core.shard();
-        if !self.backups.wants_end() || shard.is_committing() {
+        // The end of a commit in flight leads here again.
+        if !self.backups.wants_end() || self.core.shard().is_committing() {
             return;
         }
-        let end = match (shard.cut(), shard.health()) {
-            (Some(end), _) => Ok(end),
-            (None, Err(refusal @ Refusal::Failed { .. })) => Err(refusal.to_string()),
-            // Something has landed that no sync has covered: its end leads here again.
-            (None, _) => return self.all_cores.sync(&mut self.core, cx),
+        let end = match self.core.shard().cut() {
+            // Something has landed that no sync has covered: the end of one leads here again.
+            Err(NoCut::Yet) if self.all_cores.sync(&mut self.core, cx) => return,
+            end => end.map_err(|why| why.to_string()),
         };
         self.backups.ends(&mut self.core, cx, end);
     }
@@ -233,7 +232,9 @@ impl Service for StorageService {
     fn timer(&mut self, cx: &mut Context<'_, Message>, timer: Timer) {
         match timer {
             Timer::Driver(timer) => self.core.shard_mut().timer(cx, timer),
-            Timer::Sync => self.all_cores.sync(&mut self.core, cx),
+            Timer::Sync => {
+                self.all_cores.sync(&mut self.core, cx);
+            }
             Timer::Cut => self.backups.timer(&mut self.core, cx),
         }
     }

@@ -17,6 +17,8 @@ pub struct SegmentCut {
 pub struct ShardCut {
     /// Number of the last commit, 0 for none.
     pub commit: u64,
+    /// The crc32c of its Commit entry, which tells one log from another that has as many.
+    pub crc32c: u32,
     /// Its segments, in order.
     pub segments: Vec<SegmentCut>,
 }

@@ -6,10 +6,9 @@
 
 mod known;
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -50,26 +49,8 @@ impl FileDisk {
         durability: sutra_wire::Durability,
         listening: &str,
     ) -> Result<Self, StoreError> {
-        // Each folder that is made is an entry of the one above it, which a power cut could take
-        // with all that is in it.
-        let made = folder
-            .ancestors()
-            .skip(1)
-            .take_while(|above| !above.as_os_str().is_empty() && !above.exists())
-            .count();
-        if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
-            fs::create_dir_all(above).map_err(in_context("create the folder", above))?;
-        }
-        let is_new = match DirBuilder::new().mode(0o700).create(folder) {
-            Ok(()) => true,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-            Err(error) => return Err(in_context("create the folder", folder)(error).into()),
-        };
+        let is_new = Folder::make(folder)?;
         let (held, path, lock) = Self::hold(folder, listening)?;
-        for above in folder.ancestors().skip(1).take(made + 1) {
-            Folder::open(if above.as_os_str().is_empty() { Path::new(".") } else { above })?
-                .sync()?;
-        }
         if let Some(mode) = held.is_open_to_others().filter(|_| !is_new) {
             let folder = folder.display();
             tracing::warn!(

@@ -113,8 +113,11 @@ impl Keeper {
         &*self.disk
     }
 
-    /// Refuses to write to a folder that another process has.
-    pub(crate) fn refuse_released(&self) -> Result<(), StoreError> {
+    /// Refuses to write to a folder that is only read, or that another process has.
+    pub(crate) fn refuse_writing(&self) -> Result<(), StoreError> {
+        if self.is_read_only {
+            return Err(StoreError::ReadOnly);
+        }
         if self.is_released.load(Ordering::Relaxed) {
             let what = "another process has taken the data folder over".to_owned();
             return Err(StoreError::Lost { what });
@@ -129,10 +132,7 @@ impl Keeper {
         manifest: &mut MutexGuard<'_, Manifest>,
         change: impl FnOnce(&mut Manifest),
     ) -> Result<(), StoreError> {
-        if self.is_read_only {
-            return Err(StoreError::ReadOnly);
-        }
-        self.refuse_released()?;
+        self.refuse_writing()?;
         let mut changed = Manifest::clone(manifest);
         change(&mut changed);
         changed.set_marks(self.progress.iter().map(Progress::durable));

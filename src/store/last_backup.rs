@@ -38,11 +38,11 @@ impl Keeper {
     /// Notes a backup as the last one, durably. Blocks on the disk.
     ///
     /// # Errors
-    /// The disk refuses, or the folder is another process's by now.
+    /// The disk refuses, the folder is another process's by now, or nothing is written to it.
     pub fn note_backup(&self, backup: &LastBackup) -> Result<(), StoreError> {
         // Held, so that the folder is not released meanwhile.
         let _manifest = self.lock();
-        self.refuse_released()?;
+        self.refuse_writing()?;
         let mut bytes = serde_json::to_vec(backup).expect("numbers become JSON");
         bytes.push(b'\n');
         Ok(self.disk().replace_last_backup(&bytes)?)

@@ -87,7 +87,7 @@ pub use remake::Remake;
 pub use repair::{RepairReport, repair};
 pub use replace::{ReplaceIn, replace};
 pub use salvage::{Advance, Finding, Loss, LostRecord, Remains, Severity, Watch};
-pub use shard::{MarkJob, Marked, Shard};
+pub use shard::{MarkJob, Marked, NoCut, Shard};
 pub use slab::Slab;
 pub use stats::ShardStats;
 pub use vectors::{IndexJob, Indexed, SearchProgress, VectorQuery, VectorSearch};

@@ -306,6 +306,11 @@ impl<T> Log<T> {
         self.finished
     }
 
+    /// The crc of the Commit entry that was sealed last, 0 for none.
+    pub(crate) fn last_crc(&self) -> u32 {
+        self.chain.previous
+    }
+
     /// Every commit up to this one is known to be on stable storage.
     pub(crate) fn synced(&mut self, number: u64) {
         self.chain.durable = self.chain.durable.max(number);
@@ -342,6 +347,11 @@ impl<T> Log<T> {
     /// That job has ended.
     pub(crate) fn prepared(&mut self, prepared: Prepared, now: u64) -> Result<(), StoreError> {
         self.preparation.ended(&mut self.active, prepared, now)
+    }
+
+    /// Whether nothing that was read at the start is yet to be written again.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.preparation.is_proven()
     }
 
     /// Why log space could not be made ready, if it could not: what writes are told.

@@ -83,23 +83,37 @@ impl NewStore {
     /// All segments are on the disk: makes a store of them.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// The disk refuses. Then it is given up.
     pub(crate) fn finish(self, manifest: &Manifest) -> Result<(), StoreError> {
-        manifest.write(&*self.disk)?;
-        self.folder().remove(UNFINISHED)?;
-        self.folder().sync()?;
-        Ok(self.disk.note_use(false)?)
+        let finished = self.complete(manifest);
+        if finished.is_err() {
+            self.abandon();
+        }
+        finished
     }
 
-    /// Gives up: the folder is left as empty as it was.
-    ///
-    /// # Errors
-    /// Something can't be removed.
-    pub(crate) fn abandon(self) -> Result<(), StoreError> {
-        self.clear()?;
+    fn complete(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        manifest.write(&*self.disk)?;
+        self.disk.note_use(false)?;
         self.folder().remove(UNFINISHED)?;
-        self.folder().remove(LOCK)?;
         Ok(self.folder().sync()?)
+    }
+
+    /// Gives up: the folder is left as empty as it was. What can't be removed is told in the log,
+    /// as something else was wrong before; the file that says that nothing is finished stays, too.
+    pub(crate) fn abandon(self) {
+        let held = self.folder();
+        let cleared = self.clear().and_then(|()| {
+            for name in [UNFINISHED, LOCK] {
+                if held.known_as(name)?.is_some() {
+                    held.remove(name)?;
+                }
+            }
+            held.sync()
+        });
+        if let Err(error) = cleared {
+            tracing::warn!(%error, "what was made of the store could not be removed");
+        }
     }
 
     /// Removes what an attempt has left of a store.

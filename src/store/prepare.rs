@@ -207,6 +207,12 @@ impl Preparation {
         if self.failure.is_some() { NoRoom::Space } else { NoRoom::Yet }
     }
 
+    /// Whether nothing that was read at the start is yet to be written again.
+    pub(crate) fn is_proven(&self) -> bool {
+        let overdue = self.spoiled.iter().flat_map(|spoiled| &spoiled.overdue);
+        !overdue.into_iter().any(|overdue| matches!(overdue.what, Over::Bytes(..)))
+    }
+
     /// Why log space could not be made ready, if it could not: what writes are told.
     pub(crate) fn failure(&self) -> Option<&Refusal> {
         self.failure.as_ref().map(|failure| &failure.refusal)

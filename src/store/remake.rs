@@ -116,9 +116,12 @@ impl Remake {
     /// commit.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// The disk refuses. The folder is left as empty as it was, as far as the disk lets it be.
     pub fn finish(mut self, facts: &StoreFacts, commits: &[u64]) -> Result<(), StoreError> {
-        self.end_segment()?;
+        if let Err(error) = self.end_segment() {
+            self.abandon();
+            return Err(error);
+        }
         debug_assert!(format::is_known(facts.format), "whoever read the facts has checked it");
         let mut manifest = Manifest::of(self.store.number(), commits.len(), facts);
         let marks = self.ends.iter().zip(commits).map(|(end, commit)| match commit {
@@ -129,12 +132,10 @@ impl Remake {
         self.store.finish(&manifest)
     }
 
-    /// Gives up: the folder is left as empty as it was.
-    ///
-    /// # Errors
-    /// Something can't be removed.
-    pub fn abandon(self) -> Result<(), StoreError> {
-        self.store.abandon()
+    /// Gives up: the folder is left as empty as it was. What can't be removed is left, and no store
+    /// by what it says of itself.
+    pub fn abandon(self) {
+        self.store.abandon();
     }
 }
 
@@ -144,5 +145,43 @@ impl Open {
         self.file.write_all(bytes).map_err(in_context("write to", &path))?;
         self.bytes += bytes.len() as u64;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_fails_at_its_end_is_given_up_and_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let mut remake = Remake::begin(&data).unwrap();
+        let header = SegmentHeader {
+            block: 4096,
+            store: 1,
+            generation: 2,
+            number: 0,
+            shard: 0,
+            capacity: 64 << 10,
+        };
+        remake.segment(&header).unwrap();
+        remake.write(&header.encode()).unwrap();
+        // Nothing can be put in its place.
+        std::fs::create_dir(data.join("manifest.json")).unwrap();
+        let facts = StoreFacts {
+            store: 1,
+            format: format::FORMAT,
+            id_rule: sutra_wire::IdRule::default(),
+            namespaces: vec![String::new()],
+            imports: Vec::new(),
+            given_back: 0,
+            first: 0,
+        };
+        let error = remake.finish(&facts, &[0]).unwrap_err().to_string();
+        assert!(error.contains("manifest.json"), "{error}");
+        assert!(!data.join("shard-000").exists(), "what was made is removed");
+        assert!(data.join("store-unfinished").exists(), "and what can't be is no store");
     }
 }

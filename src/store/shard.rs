@@ -21,6 +21,7 @@ use std::sync::Arc;
 use sutra_runtime::{DataFile, is_out_of_space};
 use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, Payload};
 
+pub use self::cut::NoCut;
 use self::marking::{Known, Marking};
 pub use self::marking::{MarkJob, Marked};
 use crate::disk::Clock;
@@ -356,7 +357,15 @@ impl<T> Shard<T> {
     /// The end of such a job. After an error [`Shard::next_preparation`] gives it again, about a
     /// second later.
     pub fn prepared(&mut self, prepared: Prepared) -> Result<(), StoreError> {
-        self.log.prepared(prepared, self.clock.monotonic())
+        let was_proven = self.log.is_proven();
+        let ended = self.log.prepared(prepared, self.clock.monotonic());
+        if !was_proven && self.log.is_proven() {
+            // Nothing has landed since the start, as there was no space for it.
+            let finished = self.log.finished();
+            self.marking.set_durable(finished.position);
+            self.log.synced(finished.number);
+        }
+        ended
     }
 
     /// The next job for a full segment, if there is one. The end of that segment is made durable,
@@ -384,10 +393,13 @@ impl<T> Shard<T> {
     }
 
     /// The files to be synced so that all commits finished so far are on stable storage; none where
-    /// commits are durable when they land. To be called only when the syncs of the last call have
-    /// ended ([`Shard::syncs_ended`]).
+    /// commits are durable when they land, or where syncs prove nothing ([`Shard::is_proven`]). To
+    /// be called only when the syncs of the last call have ended ([`Shard::syncs_ended`]).
     pub fn next_sync(&mut self) -> Vec<Arc<DataFile>> {
         self.syncs_ended();
+        if !self.is_proven() {
+            return Vec::new();
+        }
         self.marking.next_sync(self.log.finished())
     }
 

@@ -56,6 +56,8 @@ pub struct CutSegment {
 pub struct CutShard {
     /// Number of the last commit, 0 for none.
     pub commit: u64,
+    /// The crc32c of its entry, 0 for none: it tells this log from another one of the same length.
+    pub crc32c: u32,
     /// Its segments, in order.
     pub segments: Vec<CutSegment>,
 }

@@ -47,7 +47,7 @@ pub(super) struct Flushes {
 
 impl Flushes {
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.begun == self.ended
+        self.waiting.is_empty() && !self.is_syncing()
     }
 
     pub(super) fn begin(&mut self, core: &Core, asked_by: usize, number: QuestionNumber) {
@@ -71,20 +71,18 @@ impl Flushes {
             return Vec::new();
         }
         let committed = core.shard().committed_sequence();
-        // Without space the log takes no more, and keeps what it has.
-        let failed =
-            core.shard().health().err().filter(|refusal| !matches!(refusal, Refusal::Full { .. }));
-        let failed = failed.map(|refusal| refusal.to_string());
+        let standing = standing(core.shard().health(), core.shard().is_proven());
         let (next_sync, relaxed) = (self.begun + 1, is_relaxed(core));
         let mut flushed = Vec::new();
         self.waiting.retain_mut(|waiting| {
             if waiting.sequence <= committed && waiting.sync == u64::MAX {
                 waiting.sync = if relaxed { next_sync } else { 0 };
             }
-            if failed.is_none() && waiting.sync > self.ended {
-                return true;
-            }
-            let result = failed.clone().map_or(Ok(()), Err);
+            let result = match &standing {
+                Standing::Keeps if waiting.sync <= self.ended => Ok(()),
+                Standing::Keeps | Standing::Waits => return true,
+                Standing::Fails(why) => Err(why.clone()),
+            };
             flushed.push(Flushed { core: waiting.core, number: waiting.number, result });
             false
         });
@@ -103,11 +101,16 @@ impl Flushes {
         }
     }
 
+    /// Whether a sync is under way.
+    pub(super) fn is_syncing(&self) -> bool {
+        self.begun != self.ended
+    }
+
     /// Begins a sync of every file with unsynced writes, unless one is under way; then the next
-    /// check after its end begins another.
+    /// check after its end begins another. None counts that proves nothing.
     pub(super) fn start_sync(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
         self.timer = false;
-        if self.begun != self.ended || !is_relaxed(core) {
+        if self.is_syncing() || !is_relaxed(core) || !core.shard().is_proven() {
             return;
         }
         self.begun += 1;
@@ -146,4 +149,42 @@ impl Flushes {
 
 fn is_relaxed(core: &Core) -> bool {
     core.info().durability() != Durability::Always
+}
+
+/// What a flush may say of what has landed.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    /// The disk has it, once a sync has covered it.
+    Keeps,
+    /// That is not known yet.
+    Waits,
+    /// The disk may not have it.
+    Fails(String),
+}
+
+/// What a flush may say, by a shard's health, and by whether syncs prove anything of it
+/// ([`sutra_store::Shard::is_proven`]).
+fn standing(health: Result<(), Refusal>, is_proven: bool) -> Standing {
+    match health {
+        // Without space the log takes no more, and keeps what it has.
+        Ok(()) | Err(Refusal::Full { .. }) if is_proven => Standing::Keeps,
+        Ok(()) => Standing::Waits,
+        Err(refusal) => Standing::Fails(refusal.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flush_says_yes_only_of_what_the_disk_is_known_to_have() {
+        let full = || Err(Refusal::Full { reason: "no space".into() });
+        let failed = || Err(Refusal::Failed { reason: "an error".into() });
+        assert_eq!(standing(Ok(()), true), Standing::Keeps);
+        assert_eq!(standing(full(), true), Standing::Keeps);
+        assert_eq!(standing(Ok(()), false), Standing::Waits);
+        assert_eq!(standing(full(), false), Standing::Fails("no space".to_owned()));
+        assert!(matches!(standing(failed(), true), Standing::Fails(_)));
+    }
 }

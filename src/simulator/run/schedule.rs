@@ -257,6 +257,8 @@ impl Run<'_> {
             // The scheduler may let a write stand still for long, and many may ask at once.
             Status::StorageFailed | Status::Busy if *operation == Operation::Cut => {
                 self.excuses.explain(status)
+                    || message.contains("there was no space to write it again")
+                        && self.excuses.explain(Status::StorageFull)
                     || message.contains("were not on the disk within")
                     || status == Status::Busy
             }

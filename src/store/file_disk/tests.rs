@@ -1,6 +1,7 @@
 //! Folders that are opened, moved, exchanged and cut.
 #![allow(clippy::unwrap_used)]
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;

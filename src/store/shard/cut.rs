@@ -8,8 +8,34 @@ use std::ops::Range;
 use sutra_runtime::RegionSlice;
 
 use super::Shard;
+use crate::Refusal;
 use crate::cut::{NotThere, SegmentCut, ShardCut};
 use crate::format::{SEGMENT_HEADER, SegmentHeader};
+
+/// Why it can't be told where a log ends.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NoCut {
+    /// A commit is in flight, or a sync has to cover what has landed: to be asked again when that
+    /// has ended.
+    #[error("what was written last is not on the disk yet")]
+    Yet,
+    /// Of a store that is served read-only nobody knows here what is on the disk, or whether it is
+    /// all of the store.
+    #[error(
+        "this server serves its store read-only, which may not be all of it: back up a server \
+         that writes, or stop this one and copy its folder"
+    )]
+    ReadOnly,
+    /// The start found no space to write again what it had read from the page cache.
+    #[error(
+        "what was written before the last start may not be on the disk, and there was no space to \
+         write it again: make room on the disk; it is tried every second"
+    )]
+    Unproven,
+    /// The disk has failed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
 
 impl<T> Shard<T> {
     /// What the shard's clock says, in µs since 1970.
@@ -22,12 +48,29 @@ impl<T> Shard<T> {
         self.log.is_committing()
     }
 
-    /// Where the log ends now. `None` while a commit is in flight, or something that has landed is
-    /// not on stable storage yet. Cost: some ten bytes read of each segment.
-    pub fn cut(&self) -> Option<ShardCut> {
+    /// Whether syncs can prove what was read at the start to be on stable storage. They can't while
+    /// there was no space to write it again: the page cache takes it for written.
+    pub fn is_proven(&self) -> bool {
+        self.log.is_proven()
+    }
+
+    /// Where the log ends now. Cost: some ten bytes read of each segment.
+    ///
+    /// # Errors
+    /// A commit is in flight, something that has landed is not on stable storage, or nobody knows.
+    pub fn cut(&self) -> Result<ShardCut, NoCut> {
+        if self.is_read_only {
+            return Err(NoCut::ReadOnly);
+        }
+        if !self.is_proven() {
+            return Err(NoCut::Unproven);
+        }
         let finished = self.log.finished();
         if self.is_committing() || self.marking.durable() < finished.position {
-            return None;
+            return Err(match self.check_log() {
+                Err(refusal @ Refusal::Failed { .. }) => NoCut::Refused(refusal),
+                _ => NoCut::Yet,
+            });
         }
         let segments = (self.memory.first()..=finished.position.segment)
             .filter_map(|number| {
@@ -35,7 +78,8 @@ impl<T> Shard<T> {
                 Some(SegmentCut { header, end: self.durable_end(number)? })
             })
             .collect();
-        Some(ShardCut { commit: finished.number, segments })
+        let crc32c = self.log.last_crc();
+        Ok(ShardCut { commit: finished.number, crc32c, segments })
     }
 
     fn header(&self, number: u32) -> Option<SegmentHeader> {

@@ -187,7 +187,8 @@ impl Marking {
         })
     }
 
-    fn set_durable(&mut self, position: Position) {
+    /// Everything up to here is on stable storage.
+    pub(super) fn set_durable(&mut self, position: Position) {
         self.progress().set_durable(position);
         self.ends.retain(|end| end.segment >= position.segment);
     }

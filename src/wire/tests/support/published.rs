@@ -96,7 +96,7 @@ macro_rules! published {
                 SearchHit: ArchivedSearchHit { id, similarity }
                 Counter: ArchivedCounter { name, value }
                 CutSegment: ArchivedCutSegment { generation, number, block, capacity, end }
-                CutShard: ArchivedCutShard { commit, segments }
+                CutShard: ArchivedCutShard { commit, crc32c, segments }
                 NodeReport: ArchivedNodeReport {
                     node_id, name, endpoint, compat_endpoint, storage_path, detail, cores,
                     memory_enforcement, memory_limit_mb, started, pid, restarts, state

@@ -378,9 +378,14 @@ samples! {
         "all fields": cut_segment(0x1413_1211, 0x0033_2211);
     }
     CutShard {
-        "without commits": CutShard { commit: 0, segments: vec![cut_segment(0, 4096)] };
+        "without commits": CutShard {
+            commit: 0,
+            crc32c: 0,
+            segments: vec![cut_segment(0, 4096)],
+        };
         "of two segments": CutShard {
             commit: 0x0807_0605_0403_0201,
+            crc32c: 0x1413_1211,
             segments: vec![cut_segment(0, 0x03ff_f000), cut_segment(1, 8192)],
         };
     }
@@ -396,8 +401,8 @@ samples! {
             namespaces: vec![String::new(), "w".into(), "wordnet-3.0".into()],
             imports: vec!["d41d8cd98f00b204e9800998ecf8427e".into()],
             shards: vec![
-                CutShard { commit: 7, segments: vec![cut_segment(0, 8192)] },
-                CutShard { commit: 0, segments: Vec::new() },
+                CutShard { commit: 7, crc32c: 0x2423_2221, segments: vec![cut_segment(0, 8192)] },
+                CutShard { commit: 0, crc32c: 0, segments: Vec::new() },
             ],
         };
     }
