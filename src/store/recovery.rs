@@ -23,6 +23,7 @@ mod replay;
 mod settle;
 mod source;
 
+use std::ops::Range;
 use std::time::Duration;
 
 pub(crate) use self::as_it_is::recover_salvaged;
@@ -89,6 +90,8 @@ struct Recovery {
     /// Whether these may not be what a start would find.
     is_doubtful: bool,
     expected: Expected,
+    /// Where the last commit stands in its segment.
+    last: Option<Range<usize>>,
     report: ShardReport,
 }
 
@@ -120,6 +123,7 @@ impl Recovery {
             vectors: None,
             is_doubtful: false,
             expected,
+            last: None,
             report: ShardReport::default(),
         }
     }

@@ -52,6 +52,7 @@ impl Recovery {
                 self.apply(loaded.name, start + at, &entry)?;
             }
             self.passed(&commit);
+            self.last = Some(start..start + commit.padded);
             self.exchange.take_in(&mut self.graph);
         }
     }
