@@ -8,7 +8,6 @@ mod draw;
 mod interval;
 mod plain;
 mod poll;
-mod quantile;
 mod sample;
 mod state;
 mod tables;
