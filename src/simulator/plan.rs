@@ -31,7 +31,10 @@ pub(crate) struct Dangers {
 /// What a run is like.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    /// At first.
     pub(crate) cores: usize,
+    /// Whether each life may have another number of cores.
+    pub(crate) changes_cores: bool,
     pub(crate) durability: Durability,
     pub(crate) manner: Manner,
     pub(crate) segment_bytes: u64,
@@ -97,6 +100,7 @@ impl Plan {
         let power_cuts = random.below(9);
         Plan {
             cores: cores.unwrap_or(drawn),
+            changes_cores: cores.is_none() && Random::of(seed, Stream::Plan, 1).one_in(4),
             durability,
             manner,
             segment_bytes: *random.pick(&[64 << 10, 64 << 10, 128 << 10, 1 << 20]),

@@ -26,7 +26,14 @@ fn no_seed_loses_anything_and_together_they_reach_what_there_is() {
     for end in ["kill", "power cut", "in order", "in an operation of the disk", "in a write"] {
         reached(&coverage.ends, end);
     }
-    for start in ["whole log", "torn tail", "interrupted", "a bit was flipped", "a read failed"] {
+    for start in [
+        "whole log",
+        "torn tail",
+        "interrupted",
+        "a bit was flipped",
+        "a read failed",
+        "another number of cores",
+    ] {
         reached(&coverage.starts, start);
     }
     for fault in
