@@ -5,10 +5,12 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::Value;
+use sutra_client::BackupDone;
 
 use crate::support::hosts::{CpuGroup, SmallDisk, block_io_uring, drop_capability};
 use crate::support::{Folder, Server, run, sutra};
@@ -242,6 +244,37 @@ fn the_limits_of_a_server_that_runs_count_and_not_those_of_the_shell() {
     let wanted = format!("(of the server that runs, process {})", server.pid());
     assert!(check["current"].as_str().unwrap().ends_with(&wanted), "{check}");
     assert_ne!(check["state"], "fatal", "{check}");
+}
+
+#[test]
+fn a_store_is_told_by_its_last_backup_and_by_what_its_server_says() {
+    let server = Server::start(&[]);
+    let ask = |server: &Server| {
+        let mut command = sutra();
+        command.args(["doctor", "store", "--json", "--data"]).arg(server.data());
+        report(command)
+    };
+    let states = |report: &Value| {
+        ["last-backup", "store-health"].map(|name| check(report, name)["state"].clone())
+    };
+    let (code, told) = ask(&server);
+    assert_eq!((code, states(&told)), (0, ["hint", "good"].map(Value::from)), "{told}");
+    let hour = 3_600_000_000;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = u64::try_from(now.as_micros()).unwrap();
+    let done = |taken| BackupDone { taken, bytes: 2, elapsed: 3 };
+    server.client().backup_done(done(now - 40 * hour)).unwrap();
+    let (code, told) = ask(&server);
+    assert_eq!(code, 1);
+    assert_named(&told, "last-backup", "warning", &["sutra backup", "sutra-backup.timer"]);
+    server.client().backup_done(done(now - 2 * hour)).unwrap();
+    assert_eq!(states(&ask(&server).1), ["good", "good"].map(Value::from));
+    let (_, stopped) = server.stop();
+    let server = Server::start_on(stopped.folder, &["--read-only"]);
+    let (code, told) = ask(&server);
+    let health = check(&told, "store-health");
+    assert_eq!((code, health["state"].as_str()), (1, Some("warning")), "{told}");
+    assert!(health["current"].as_str().unwrap().contains("read-only"), "{told}");
 }
 
 #[test]

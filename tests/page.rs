@@ -2,16 +2,21 @@
 //! explorer by mouse and by keys, and what nobody may get into it.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::json;
 use sutra_client::{Association, AssociationKind, Concept};
+use sutra_runtime::Histogram;
 
 use crate::support::agent::{Agent, Home};
 use crate::support::axe::{axe, faults};
-use crate::support::browser::{Browser, DOWN, ENTER, ESCAPE, LEFT, Looks, RIGHT, TAB};
+use crate::support::browser::{Browser, DOWN, ENTER, ESCAPE, LEFT, Looks, RIGHT, TAB, skipped};
+use crate::support::files::read;
 use crate::support::master::Master;
 use crate::support::{Folder, Server, wordnet};
 
@@ -84,6 +89,30 @@ impl Drop for Load {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         let _ = self.thread.take().unwrap().join();
+    }
+}
+
+#[test]
+fn quantiles_are_to_the_page_what_they_are_to_the_server() {
+    let mut histogram = Histogram::default();
+    for micros in (0..3_000_u64).map(|n| n * n) {
+        histogram.record(Duration::from_micros(micros), 1 + micros % 3);
+    }
+    for longest in [0, 20] {
+        histogram.record(Duration::from_secs(1_000), longest);
+        let buckets: Vec<_> = histogram.buckets().collect();
+        let script = read(Path::new("src/admin/page/js/samples.js"));
+        let ask = format!("console.log(JSON.stringify(quantiles({})))", json!(buckets));
+        let Ok(asked) = Command::new("node").args(["-e", &format!("{script}\n{ask}")]).output()
+        else {
+            return skipped("node is not here");
+        };
+        let found: Vec<f64> = serde_json::from_slice(&asked.stdout).unwrap();
+        for (share, micros) in [0.5, 0.99, 0.999].into_iter().zip(found) {
+            let ns = histogram.quantile(share).unwrap().as_nanos() as f64;
+            // Bounds are rounded down to ns there.
+            assert!((micros * 1e3 - ns).abs() < 3.0, "{share}: {micros} us, {ns} ns");
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use rustix::process::{Pid, Signal, kill_process};
 use sutra_client::Concept;
 use sutra_testing::terminal::Terminal;
+use sutra_testing::wait_until;
 
 use crate::support::{Server, sutra};
 
@@ -170,6 +171,41 @@ fn a_terminal_that_closes_ends_it() {
     terminal.until("figures", |text| text.contains("requests/s,"));
     drop(terminal);
     child.wait().unwrap();
+}
+
+#[test]
+fn a_signal_ends_it_at_a_terminal_that_takes_nothing_any_more() {
+    let (_server, admin) = start();
+    for signals in [1, 2] {
+        let terminal = Terminal::open(24, 80);
+        terminal.fill();
+        let mut child = top(&terminal, admin, &[]);
+        wait_until("it has the terminal", || !terminal.edits_lines());
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        for _ in 0..signals {
+            kill_process(pid, Signal::TERM).unwrap();
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(143));
+        assert!(terminal.edits_lines());
+    }
+}
+
+#[test]
+fn a_key_right_after_a_change_of_size_is_not_lost() {
+    let (_server, admin) = start();
+    let terminal = Terminal::open(24, 80);
+    let mut child = top(&terminal, admin, &[]);
+    terminal.until("figures", |text| text.contains("requests/s,"));
+    for _ in 0..20 {
+        terminal.resize(30, 100);
+        terminal.press("?");
+        terminal.until("help", |text| text.contains("choose a list"));
+        terminal.resize(24, 80);
+        terminal.press("x");
+        terminal.until("no help", |text| !text.contains("choose a list"));
+    }
+    terminal.press("q");
+    assert!(terminal.wait(&mut child).success());
 }
 
 #[test]

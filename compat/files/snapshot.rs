@@ -217,13 +217,16 @@ impl Gathered {
     }
 }
 
-/// Those of the vectors that a server takes.
+/// Those of the vectors that a server takes. They are read in the order of the file: so the same
+/// one is refused each time, and the disk is read from front to back.
 fn usable<S: ReadAt>(
     source: &S,
     vectors: HashMap<Id, Place>,
 ) -> Result<HashMap<Id, Place>, ReadError> {
     let mut kept = HashMap::with_capacity(vectors.len());
-    for (id, place) in vectors {
+    let mut in_order: Vec<_> = vectors.into_iter().collect();
+    in_order.sort_unstable_by_key(|(_, place)| place.at);
+    for (id, place) in in_order {
         let is_long = !(1..=MAX_NUMBERS).contains(&place.count);
         if !is_long && numbers(source, place)?.iter().all(|number| number.is_finite()) {
             kept.insert(id, place);

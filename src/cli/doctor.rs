@@ -3,13 +3,23 @@
 
 mod report;
 
-use clap::Args;
-use sutra_host::{Group, Severity, State, named};
+use std::net::SocketAddr;
+use std::time::Duration;
 
+use clap::Args;
+use sutra_client::Client;
+use sutra_host::{Group, Health, Severity, State, named};
+
+use crate::connect::runtime;
 use crate::exit::{Answer, Failure};
 use crate::host::HostArgs;
 use crate::output::Output;
+use crate::printable::printable;
+use crate::target::reachable;
 use report::{Finding, Report};
+
+/// How long the server may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra doctor --quick kernel-version io-uring\n\n\
@@ -36,7 +46,14 @@ pub(crate) fn run(doctor: &Doctor, output: Output) -> Result<Answer, Failure> {
     if doctor.quick {
         check_some_are_left(&doctor.checks, is_measured)?;
     }
-    let host = doctor.host.host()?;
+    let mut host = doctor.host.host()?;
+    if host.root().is_here() && settings.iter().any(|setting| setting.group == Group::Store) {
+        let health = host.listening().first().map(|address| ask(*address));
+        host = match health {
+            Some(health) => host.with_health(health),
+            None => host,
+        };
+    }
     if !doctor.quick && settings.iter().any(|setting| is_measured(setting.group)) {
         output.note("measuring, which takes up to ten seconds; --quick leaves it out");
     }
@@ -51,6 +68,17 @@ pub(crate) fn run(doctor: &Doctor, output: Output) -> Result<Answer, Failure> {
         State::Wrong(Severity::Warning) => Answer::No,
         _ => Answer::Yes,
     })
+}
+
+/// How the server is that runs on the data folder, or why it does not say.
+fn ask(address: SocketAddr) -> Result<Health, String> {
+    let asked = runtime().map_err(|failure| failure.to_string())?.block_on(async {
+        let client =
+            Client::connect(reachable(Some(address)).to_string()).with_timeout(PATIENCE).await?;
+        client.health().await
+    });
+    let health = asked.map_err(|error| error.to_string())?;
+    Ok(Health { healthy: health.healthy, status: printable(&health.status) })
 }
 
 /// Refuses a name of which --quick leaves nothing to look at: silence would look like health.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use sutra_api::Api;
 use sutra_server::{End, Inherited};
 
-use self::announcement::{announce, reachable, status};
+use self::announcement::{announce, status};
 pub(crate) use self::arguments::Serve;
 use self::reloading::reloading;
 pub(crate) use self::reloading::{Reloaded, TakeOver};
@@ -25,6 +25,7 @@ use crate::exposure;
 use crate::output::Output;
 use crate::signals;
 use crate::systemd::{notify, watchdog};
+use crate::target::reachable;
 
 /// How long a server that ends waits for an import to say what it did.
 const IMPORT_END: Duration = Duration::from_secs(5);
@@ -59,7 +60,7 @@ pub(crate) fn run(
     exposure::warn("native", &report.listening, "may read, change and delete all that is stored");
     exposure::warn("compat", &report.compat, "may read, change and delete all that is stored");
     exposure::warn("admin", report.admin.as_slice(), "may read all that is stored");
-    let address = reachable(server.listening().first().copied());
+    let address = reachable(report.listening.first().copied());
     api.serve(address.to_string());
     announce(server.report(), address, serve.import.is_some(), output)?;
     if let Some(departing) = server.take_departing() {

@@ -1,5 +1,6 @@
 //! What most commands name alike: a server, a namespace of it, a concept there.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
@@ -91,5 +92,30 @@ pub(crate) struct Named {
 impl Named {
     pub(crate) fn server(&self) -> &Server {
         &self.place.server
+    }
+}
+
+/// Where a client on this host reaches a server that listens here; nowhere where that is nothing.
+pub(crate) fn reachable(listening: Option<SocketAddr>) -> SocketAddr {
+    let mut address = listening.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.is_ipv4() {
+            true => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            false => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        });
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_every_address_is_reached_on_the_loopback() {
+        let reached = |text: &str| reachable(text.parse().ok()).to_string();
+        assert_eq!(reached("0.0.0.0:7"), "127.0.0.1:7");
+        assert_eq!(reached("[::]:7"), "[::1]:7");
+        assert_eq!(reached("10.0.0.1:7"), "10.0.0.1:7");
     }
 }

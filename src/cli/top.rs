@@ -8,7 +8,6 @@ mod draw;
 mod interval;
 mod plain;
 mod poll;
-mod quantile;
 mod sample;
 mod state;
 mod tables;
@@ -17,13 +16,14 @@ mod theme;
 
 use std::io::IsTerminal;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use signal_hook::consts::SIGINT;
 
 use crate::admin_port::AdminPort;
-use crate::exit::{Answer, Failure};
+use crate::exit::{Answer, Failure, SIGNALLED};
 use crate::output::Output;
 use crate::signals;
 use crate::target::Admin;
@@ -36,6 +36,8 @@ use theme::Theme;
 
 /// Samples are at least so far apart: the cores answer each of them.
 const LEAST: Duration = Duration::from_millis(100);
+/// How long an orderly end may take: it waits for the terminal, which may take nothing any more.
+const END: Duration = Duration::from_secs(1);
 /// How often the screen is drawn though nothing happens: it says how old its figures are.
 const REDRAW: Duration = Duration::from_secs(1);
 
@@ -99,7 +101,7 @@ pub(crate) fn run(top: &Top, output: Output) -> Result<Answer, Failure> {
 fn once(top: &Top, output: Output) -> Result<Answer, Failure> {
     let port = AdminPort::new(&top.admin.address);
     let before = poll::look(&port)?;
-    std::thread::sleep(top.every);
+    thread::sleep(top.every);
     let now = poll::look(&port)?;
     let interval = Interval::between(Some(&before.stats), &now.stats);
     output.answer(&plain::for_programs(&interval, &now), || {
@@ -108,17 +110,28 @@ fn once(top: &Top, output: Output) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
+/// Has the process end after this long, if it is still there. Whether it will.
+fn end_within(time: Duration, signal: i32) -> bool {
+    let end = move || {
+        thread::sleep(time);
+        terminal::give_up();
+        std::process::exit(SIGNALLED + signal);
+    };
+    thread::Builder::new().name("end".into()).spawn(end).is_ok()
+}
+
 /// Shows the screen until somebody asks for its end.
 fn watch(top: &Top) -> Result<Answer, Failure> {
     let (happens, happened) = mpsc::sync_channel(64);
     let signalled = happens.clone();
     let mut is_first = true;
     signals::heed_at_screen(move |signal| {
-        // The second one ends the process at once.
-        let goes_on =
-            std::mem::take(&mut is_first) && signalled.send(Happened::Signal(signal)).is_ok();
-        if !goes_on {
-            terminal::restore();
+        // The second one ends the process at once, and so does a first that nobody looks at.
+        let goes_on = std::mem::take(&mut is_first) && end_within(END, signal);
+        if goes_on {
+            let _ = signalled.try_send(Happened::Signal(signal));
+        } else {
+            terminal::give_up();
         }
         goes_on
     })?;

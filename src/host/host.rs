@@ -3,14 +3,15 @@
 //! What it consists of is read when it is asked for, as each setting reads its own few files. What
 //! takes longer is done once: whether io_uring is to be had.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use sutra_runtime::{Features, Quota, RuntimeError, tightest_quota};
+use sutra_runtime::{Features, Folder, Quota, RuntimeError, tightest_quota};
 
 use crate::facts::mounts::{Mount, mount_of};
 use crate::facts::nics::{Nic, nics};
-use crate::facts::process::{Limit, Process};
+use crate::facts::process::{Limit, Process, reader};
 use crate::facts::{cpus, disks};
 use crate::probe::probe;
 use crate::root::Root;
@@ -26,6 +27,15 @@ pub struct Needs {
     pub backlog: u64,
 }
 
+/// What the server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether it can do its work.
+    pub healthy: bool,
+    /// "ok", or what is wrong.
+    pub status: String,
+}
+
 /// A host.
 #[derive(Debug)]
 pub struct Host {
@@ -35,6 +45,7 @@ pub struct Host {
     /// Where measurements are kept; `None` for nowhere.
     pub(crate) record: Option<PathBuf>,
     data: PathBuf,
+    health: Option<Result<Health, String>>,
     probed: OnceLock<Result<Features, RuntimeError>>,
 }
 
@@ -47,13 +58,20 @@ impl Host {
             false => Path::new("/").join(data),
         };
         let process = Process::of(&root, &absolute);
-        Self { root, needs, process, record: None, data: absolute, probed: OnceLock::new() }
+        let (data, probed) = (absolute, OnceLock::new());
+        Self { root, needs, process, record: None, data, health: None, probed }
     }
 
     /// The same, with a file in which measurements are kept.
     #[must_use]
     pub fn with_record(self, file: PathBuf) -> Self {
         Self { record: Some(file), ..self }
+    }
+
+    /// The same, with what the server says that runs on the data folder, or why it says nothing.
+    #[must_use]
+    pub fn with_health(self, health: Result<Health, String>) -> Self {
+        Self { health: Some(health), ..self }
     }
 
     /// Its files.
@@ -70,6 +88,23 @@ impl Host {
     /// process's otherwise.
     pub fn server(&self) -> Option<u32> {
         self.process.server
+    }
+
+    /// Where that server listens, as it noted it; nothing where it did not.
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.process.listening
+    }
+
+    /// What it says of itself, where it was asked.
+    pub(crate) fn health(&self) -> Option<&Result<Health, String>> {
+        self.health.as_ref()
+    }
+
+    /// The server that only reads the data folder: it writes nothing there, its number neither.
+    pub(crate) fn reader(&self) -> Option<u32> {
+        let folder = self.root.is_here().then(|| Folder::open(self.root.at(&self.data)).ok())??;
+        let file = folder.identity().ok()??.in_proc_locks();
+        reader(&self.root, &file)
     }
 
     /// What the kernel calls itself.

@@ -22,7 +22,7 @@ mod sys;
 mod table;
 mod tune;
 
-pub use host::{Host, Needs};
+pub use host::{Health, Host, Needs};
 pub use root::{Root, chosen};
 pub use setting::{Group, Live, Look, Setting, Severity, State, Tuning};
 pub use table::{UnknownName, named, table, tunable};

@@ -145,6 +145,7 @@ pub enum Group {
     Clock,
     Disk,
     Folder,
+    Store,
     Services,
     Fitness,
 }
@@ -164,6 +165,7 @@ impl Group {
             Group::Clock => "clock",
             Group::Disk => "disk",
             Group::Folder => "folder",
+            Group::Store => "store",
             Group::Services => "services",
             Group::Fitness => "fitness",
         }

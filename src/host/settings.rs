@@ -15,3 +15,4 @@ pub(crate) mod network;
 pub(crate) mod numa;
 pub(crate) mod queues;
 pub(crate) mod services;
+pub(crate) mod store;

@@ -3,7 +3,7 @@
 use crate::setting::{Group, Setting};
 use crate::settings::{
     cgroup, clock, cpu, disk, fitness, folder, irq, kernel, limits, memory, network, numa, queues,
-    services,
+    services, store,
 };
 
 /// All settings, group by group.
@@ -21,6 +21,7 @@ pub fn table() -> Vec<&'static Setting> {
         clock::ALL,
         disk::ALL,
         folder::ALL,
+        store::ALL,
         services::ALL,
         fitness::ALL,
     ];

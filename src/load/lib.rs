@@ -19,6 +19,7 @@ mod cpu;
 mod error;
 mod handshake;
 mod keys;
+mod measured;
 mod operations;
 mod pacing;
 mod plan;
@@ -32,6 +33,7 @@ mod workload;
 pub use cpu::{CpuTime, ServerCpu};
 pub use error::LoadError;
 pub use keys::{KeySpace, Keys, key_name};
+pub use measured::Measured;
 pub use operations::{
     AgentHeartbeats, Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn,
     LegacyQuery, LegacySearch, Neighbors, Path, Query, RedisPing, RegisterAgents, Search, Spelling,
@@ -41,7 +43,7 @@ pub use pacing::Pacing;
 pub use plan::{Length, Plan};
 pub use profile::{Profile, ProfileSoFar, StageTime};
 pub use recall::Recall;
-pub use report::{CpuPerRequest, Latency, Measured, Report};
+pub use report::{CpuPerRequest, Latency, Report};
 pub use run::{IdleConnections, open_idle, run};
 pub use scan::ScanError;
 pub use workload::{Framing, Reply, Routes, Workload};

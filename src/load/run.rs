@@ -18,8 +18,8 @@ use sutra_wire::{FrameBuffer, MORE, Status};
 
 use crate::connection::Connection;
 use crate::handshake::words;
+use crate::measured::Measured;
 use crate::pacing::Pacing;
-use crate::report::Measured;
 use crate::scan::{Received, next_reply};
 use crate::{Framing, Length, LoadError, Plan, Reply, Report, ServerCpu, Workload};
 use sockets::{Failed, LOOK, Sockets};

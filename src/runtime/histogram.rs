@@ -100,15 +100,15 @@ impl Histogram {
     /// Within a bucket durations are taken to be spread evenly.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         let rank = (share.clamp(0.0, 1.0) * self.count as f64).max(f64::MIN_POSITIVE);
-        let mut below = 0;
+        let mut below = 0_u64;
         for (bucket, count) in self.counts.iter().enumerate() {
-            if *count > 0 && (below + count) as f64 >= rank {
+            if *count > 0 && below.saturating_add(*count) as f64 >= rank {
                 let low = bucket.checked_sub(1).map_or(0, |bucket| BOUNDS[bucket]) as f64;
                 let high = BOUNDS.get(bucket).map_or(low, |bound| *bound as f64);
                 let within = (rank - below as f64) / *count as f64;
                 return Some(Duration::from_nanos((low + within * (high - low)) as u64));
             }
-            below += count;
+            below = below.saturating_add(*count);
         }
         None
     }
@@ -119,6 +119,17 @@ impl Histogram {
         let beyond = 2 * BOUNDS[BUCKETS - 2];
         let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
         counts.map(move |(at, count)| (BOUNDS.get(at).copied().unwrap_or(beyond), *count))
+    }
+
+    /// What was told by [`Histogram::buckets`]. What the durations add up to was not.
+    pub fn of_buckets(buckets: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        let mut histogram = Self::default();
+        for (upper, times) in buckets {
+            let bucket = BOUNDS.partition_point(|bound| *bound < upper);
+            histogram.counts[bucket] = histogram.counts[bucket].saturating_add(times);
+            histogram.count = histogram.count.saturating_add(times);
+        }
+        histogram
     }
 
     /// How many durations were at most so many seconds, for every octave, and for all of them at
@@ -175,6 +186,19 @@ mod tests {
         for ((bound, _), ns) in buckets.iter().zip([1_000, 1_000_000, 256_000_000_000_u64]) {
             assert!((ns..ns + ns / 10).contains(bound), "{ns} in {bound}");
         }
+    }
+
+    #[test]
+    fn a_histogram_that_was_told_by_its_buckets_has_the_same_quantiles() {
+        let mut histogram = of((1..=9_000).map(|n| n * n));
+        histogram.record(Duration::from_secs(1000), 20);
+        let told = Histogram::of_buckets(histogram.buckets());
+        assert_eq!(told.count(), histogram.count());
+        for share in [0.0, 0.001, 0.5, 0.99, 0.999, 1.0] {
+            assert_eq!(told.quantile(share), histogram.quantile(share), "{share}");
+        }
+        let most = Histogram::of_buckets([(u64::MAX, u64::MAX), (u64::MAX, u64::MAX)]);
+        assert_eq!(most.count(), u64::MAX);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sutra_store::{Finding, OpenReport, Severity};
 use sutra_wire::{Durability, IdRule};
@@ -20,11 +20,13 @@ pub(crate) struct ServerInfo {
     recovery: OpenReport,
     write_path: String,
     started_at: Instant,
+    counting_since: u64,
     trust: Arc<Trust>,
 }
 
 impl ServerInfo {
     pub(crate) fn new(report: &StartReport, started_at: Instant, trust: Trust) -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let StartReport { data, durability, id_rule, recovery, write_path, .. } = report;
         Self {
             data: data.clone(),
@@ -33,6 +35,7 @@ impl ServerInfo {
             recovery: recovery.clone(),
             write_path: write_path.clone(),
             started_at,
+            counting_since: u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX),
             trust: Arc::new(trust),
         }
     }
@@ -65,6 +68,11 @@ impl ServerInfo {
     /// How the log reaches the disk, in words.
     pub(crate) fn write_path(&self) -> &str {
         &self.write_path
+    }
+
+    /// When its counts were zero, in µs since 1970: at its start, or when it took over.
+    pub(crate) fn counting_since(&self) -> u64 {
+        self.counting_since
     }
 
     /// How long the server has run by this moment of the cores' clock, in µs.

@@ -16,7 +16,7 @@ use crate::namespaces::Namespaces;
 use crate::open::{
     OpenOptions, Opened, Parts, check, check_manifest, exchanging, note_reached, restore_vectors,
 };
-use crate::recovery::{ReadAhead, Recovered, Replayed, Source};
+use crate::recovery::{ReadAhead, Recovered, Replayed, Source, recover};
 use crate::vectors::Vectors;
 
 /// What may come while a store is read is read again, until so little has come that reading it
@@ -97,10 +97,21 @@ impl Ahead {
         let marks = parts.keeper.lock().marks().to_vec();
         // Then every commit that has landed is on stable storage, and none is on its way.
         let is_stable = options.durability == Durability::Always;
-        let shards = shards.into_iter().zip(marks).collect();
-        let replayed = exchanging(shards, |(shard, mark): (ReadAhead, _), exchange| {
-            shard.finish(mark, is_stable, exchange).map(Replayed::complete)
-        })?;
+        let still_stand = shards.iter().map(ReadAhead::still_stands);
+        let still_stand = still_stand.collect::<Result<Vec<_>, _>>()?.into_iter().all(|it| it);
+        let shards = shards.into_iter().zip(marks);
+        let replayed = if still_stand {
+            exchanging(shards.collect(), |(shard, mark): (ReadAhead, _), exchange| {
+                shard.finish(mark, is_stable, exchange).map(Replayed::complete)
+            })?
+        } else {
+            // Its writes are visible here, in other shards, too: nothing of it can be kept.
+            tracing::warn!("a commit that was read ahead was refused: the store is read anew");
+            let sources = shards.map(|(shard, mark)| shard.into_source(mark)).collect();
+            exchanging(sources, |source, exchange| {
+                recover(source, exchange).map(Replayed::complete)
+            })?
+        };
         let mut recovered: Vec<Recovered> =
             replayed.into_iter().map(Replayed::settle).collect::<Result<_, _>>()?;
         if !is_stable {

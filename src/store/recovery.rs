@@ -27,6 +27,7 @@ mod settle;
 mod source;
 mod state;
 
+use std::ops::Range;
 use std::time::Duration;
 
 pub(crate) use self::as_it_is::recover_salvaged;
@@ -94,6 +95,8 @@ struct Recovery {
     /// Whether these may not be what a start would find.
     is_doubtful: bool,
     expected: Expected,
+    /// Where the last commit stands in its segment.
+    last: Option<Range<usize>>,
     report: ShardReport,
 }
 
@@ -125,6 +128,7 @@ impl Recovery {
             vectors: None,
             is_doubtful: false,
             expected,
+            last: None,
             report: ShardReport::default(),
         }
     }

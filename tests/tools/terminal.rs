@@ -162,6 +162,28 @@ impl Terminal {
         self.drawn.borrow().bytes.clone()
     }
 
+    /// Fills it with what nobody reads: until somebody does, whoever writes to it waits.
+    ///
+    /// # Panics
+    /// It has gone.
+    pub fn fill(&self) {
+        let name = rustix::pty::ptsname(&self.user, Vec::new()).unwrap();
+        let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let mut end = File::from(rustix::fs::open(name, flags, Mode::empty()).unwrap());
+        for piece in [&[b'.'; 4096][..], b"."] {
+            while end.write(piece).is_ok() {}
+        }
+    }
+
+    /// Whether lines are edited and shown as they are typed. Reads nothing of what was written.
+    ///
+    /// # Panics
+    /// It has gone.
+    pub fn edits_lines(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&self.program).unwrap().local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    }
+
     /// Whether it is as a shell wants it: lines are edited and shown as they are typed, the cursor
     /// is seen, and what was there before a screen was drawn is there again.
     ///
@@ -169,10 +191,8 @@ impl Terminal {
     /// It has gone.
     pub fn is_as_before(&self) -> bool {
         self.read();
-        let modes = rustix::termios::tcgetattr(&self.program).unwrap().local_modes;
-        let edits = modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
         let drawn = self.drawn.borrow();
         let screen = drawn.parser.screen();
-        edits && !screen.alternate_screen() && !screen.hide_cursor()
+        self.edits_lines() && !screen.alternate_screen() && !screen.hide_cursor()
     }
 }

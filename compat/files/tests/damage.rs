@@ -1,7 +1,10 @@
 //! Damage of every kind: refused with its place, or harmless; and bytes of any kind.
 
+use std::cell::RefCell;
+use std::io;
+
 use proptest::prelude::*;
-use sutra_compat_files::{Damage, ReadError, Section, Snapshot};
+use sutra_compat_files::{Damage, ReadAt, ReadError, Section, Snapshot};
 
 use crate::support::{SAMPLE, hold, id};
 
@@ -70,6 +73,33 @@ fn damage_is_told_with_its_place() {
     ] {
         assert_eq!(found, expected);
         assert!(found.to_string().contains(words), "{found}");
+    }
+}
+
+/// Bytes, and where they were read.
+struct Noting<'a>(&'a [u8], RefCell<Vec<u64>>);
+
+impl ReadAt for &Noting<'_> {
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize> {
+        self.1.borrow_mut().push(at);
+        self.0.read_at(at, out)
+    }
+}
+
+#[test]
+fn vectors_are_read_in_the_order_of_the_file_so_that_the_same_one_is_refused_each_time() {
+    // Each time another order would be as likely.
+    for _ in 0..8 {
+        let noting = Noting(SAMPLE, RefCell::default());
+        let Ok(snapshot) = Snapshot::open(&noting) else { panic!("it is whole") };
+        assert_eq!(snapshot.header().vectors, 3);
+        let places = noting.1.borrow();
+        let vectors = &places[places.len() - 3..];
+        assert!(vectors.is_sorted() && vectors[0] > 600, "{places:?}");
     }
 }
 

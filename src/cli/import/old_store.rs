@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sutra_compat::kept_under;
 use sutra_compat_files::{
-    BACKUP, Concept, Concepts, Findings, LostWrites, OldFolder, ReadError, SNAPSHOT, Snapshot, WAL,
-    lost_writes,
+    BACKUP, Concept, Concepts, Findings, LostWrites, OldFolder, ReadError, Reader, SNAPSHOT,
+    Snapshot, WAL, lost_writes,
 };
 use sutra_wire::limits::MAX_PAYLOAD;
 use sutra_wire::{AssociationKind, ConceptId};
@@ -60,8 +60,7 @@ impl OldStore {
                 })?
             }
         };
-        let backup = files.backup.as_deref().and_then(concepts_of);
-        let backup = backup.filter(|concepts| *concepts > snapshot.header().concepts);
+        let backup = files.backup.as_deref().and_then(|path| larger(path, &snapshot));
         Ok(Self { path: path.clone(), snapshot, lost, backup })
     }
 
@@ -128,9 +127,12 @@ fn open(path: &Path) -> Result<Snapshot<File>, ReadError> {
     Snapshot::open(File::open(path)?)
 }
 
-/// How many concepts a snapshot has that is whole.
-fn concepts_of(path: &Path) -> Option<u32> {
-    open(path).ok().map(|snapshot| snapshot.header().concepts)
+/// How many concepts a snapshot has, where these are more than another one's and it is whole. Only
+/// where it says that they are more, all of it is read.
+fn larger(path: &Path, than: &Snapshot<File>) -> Option<u32> {
+    let claimed = Reader::new(&File::open(path).ok()?).ok()?.header().concepts;
+    let is_larger = claimed > than.header().concepts && open(path).is_ok();
+    is_larger.then_some(claimed)
 }
 
 fn refused(path: &Path, error: &ReadError, backup: Option<&Path>) -> Failure {

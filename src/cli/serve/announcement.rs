@@ -1,7 +1,7 @@
 //! What a server says of itself when it has started.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use serde_json::json;
 use sutra_server::StartReport;
@@ -21,20 +21,6 @@ pub(super) fn status(report: &StartReport) -> String {
     };
     let (native, data) = (list(&report.listening), report.data.display());
     format!("serving {data} on {native}{compat}; {} cores", report.cpus.len())
-}
-
-/// Where a client on this host reaches a server that listens here.
-pub(super) fn reachable(listening: Option<SocketAddr>) -> SocketAddr {
-    let mut address = listening.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-    if address.ip().is_unspecified() {
-        let loopback = if address.is_ipv4() {
-            IpAddr::V4(Ipv4Addr::LOCALHOST)
-        } else {
-            IpAddr::V6(Ipv6Addr::LOCALHOST)
-        };
-        address.set_ip(loopback);
-    }
-    address
 }
 
 pub(super) fn announce(
@@ -62,19 +48,4 @@ pub(super) fn announce(
         let next = [("learn", "dog \"a domesticated carnivore\""), ("query", "dog"), ("stats", "")];
         format!("{report}\ntry next{}", suggestions(address, &next))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn a_server_on_every_address_is_reached_on_the_loopback() {
-        let reached = |text: &str| reachable(text.parse().ok()).to_string();
-        assert_eq!(reached("0.0.0.0:7"), "127.0.0.1:7");
-        assert_eq!(reached("[::]:7"), "[::1]:7");
-        assert_eq!(reached("10.0.0.1:7"), "10.0.0.1:7");
-    }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::quantile::Took;
+use sutra_runtime::Histogram;
+
 use super::sample::{Buckets, Core, Stats};
 
 /// What happened, a second.
@@ -16,7 +17,7 @@ pub(super) struct Interval {
     /// The most asked first.
     pub(super) operations: Vec<Operation>,
     pub(super) commits: f64,
-    pub(super) commit_took: Took,
+    pub(super) commit_took: Histogram,
     pub(super) writes: f64,
     pub(super) received: f64,
     pub(super) sent: f64,
@@ -35,7 +36,7 @@ pub(super) struct Operation {
     pub(super) requests: f64,
     /// All since the server's start.
     pub(super) total: u64,
-    pub(super) took: Took,
+    pub(super) took: Histogram,
 }
 
 /// Of one core.
@@ -47,12 +48,17 @@ pub(super) struct CoreRates {
 }
 
 impl Interval {
-    /// Since `before`; since the server's start where there is no earlier look, or the server has
-    /// started since.
+    /// Since `before`; since the server began to count where there is no earlier look at it.
     pub(super) fn between(before: Option<&Stats>, now: &Stats) -> Self {
         let nothing = Stats::default();
-        let before = before.filter(|before| before.uptime_us < now.uptime_us).unwrap_or(&nothing);
-        let length = Duration::from_micros((now.uptime_us - before.uptime_us).max(1));
+        let is_same = |before: &&Stats| {
+            before.counting_since_us == now.counting_since_us && before.uptime_us < now.uptime_us
+        };
+        let (before, micros) = match before.filter(is_same) {
+            Some(before) => (before, now.uptime_us - before.uptime_us),
+            None => (&nothing, now.counted_us()),
+        };
+        let length = Duration::from_micros(micros.max(1));
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / length.as_secs_f64();
         let counter = |name: &str| {
             let of = |stats: &Stats| stats.counters.get(name).copied().unwrap_or(0);
@@ -67,7 +73,7 @@ impl Interval {
             errors_by_status,
             operations: operations(before, now, rate),
             commits: rate(now.commits.count, before.commits.count),
-            commit_took: Took::between(&before.commits, &now.commits),
+            commit_took: now.commits.since(&before.commits),
             writes: rate(now.writes.acknowledged, before.writes.acknowledged),
             received: rate(now.network.received_bytes, before.network.received_bytes),
             sent: rate(now.network.sent_bytes, before.network.sent_bytes),
@@ -102,7 +108,7 @@ fn operations(before: &Stats, now: &Stats, rate: impl Fn(u64, u64) -> f64) -> Ve
         Operation {
             requests: rate(*total, before.requests.get(name).copied().unwrap_or(0)),
             total: *total,
-            took: Took::between(earlier.unwrap_or(&none), later.unwrap_or(&none)),
+            took: later.unwrap_or(&none).since(earlier.unwrap_or(&none)),
             name: name.clone(),
         }
     };
@@ -168,6 +174,25 @@ mod tests {
         let (before, now) = (stats(100, 9_000, core(9_000)), stats(2, 200, core(200)));
         let interval = Interval::between(Some(&before), &now);
         assert_eq!((interval.length, interval.requests), (Duration::from_secs(2), 102.5));
+    }
+
+    #[test]
+    fn a_server_that_took_over_is_counted_from_there_whatever_its_service_is_old() {
+        let of = |seconds, queries, since: u64| Stats {
+            counting_since_us: since * 1_000_000,
+            time_us: (1_000 + seconds) * 1_000_000,
+            ..stats(seconds, queries, core(queries))
+        };
+        let (before, now) = (of(100, 9_000, 900), of(110, 400, 1_108));
+        for before in [None, Some(&before)] {
+            let interval = Interval::between(before, &now);
+            assert_eq!((interval.length, interval.requests), (Duration::from_secs(2), 202.5));
+        }
+        let later = of(111, 500, 1_108);
+        assert_eq!(Interval::between(Some(&now), &later).requests, 100.0);
+        // A clock that was set back tells nothing.
+        let interval = Interval::between(None, &of(110, 400, 9_999));
+        assert_eq!(interval.length, Duration::from_secs(110));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! `sutra top --once`: what lies between two looks, as text or as JSON.
 
 use serde_json::{Map, Value, json};
+use sutra_runtime::Histogram;
 
 use super::interval::Interval;
 use super::poll::Look;
-use super::quantile::Took;
 use super::tables;
 use crate::admin_port::AdminAddress;
 use crate::slow::{self, Columns};
@@ -103,12 +103,14 @@ pub(super) fn for_programs(interval: &Interval, look: &Look) -> Value {
         "disk": stats.disk.map(|disk| {
             json!({ "free_bytes": disk.free_bytes, "size_bytes": disk.size_bytes })
         }),
+        "read_only": stats.read_only,
+        "damaged": stats.damaged,
         "last_backup_taken_us": stats.counters.get("last_backup_taken_us"),
         "slow": look.slow,
     })
 }
 
-fn took(took: &Took) -> Value {
+fn took(took: &Histogram) -> Value {
     let ns = |share| {
         let quantile = took.quantile(share);
         quantile.map(|took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))

@@ -1,10 +1,12 @@
-//! What `/api/v1/stats` tells, as far as it is shown. All counts are since the server's start.
+//! What `/api/v1/stats` tells, as far as it is shown. All counts are since the server began to
+//! count: since its start, or since it took over from the server before it.
 //!
 //! Whatever an older or newer server does not tell is zero or not there.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use sutra_runtime::Histogram;
 
 /// Everything at a moment.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -15,7 +17,10 @@ pub(super) struct Stats {
     pub(super) healthy: bool,
     pub(super) ready: bool,
     pub(super) version: String,
+    /// Of the service: it goes on from that of a server that was taken over.
     pub(super) uptime_us: u64,
+    /// When the counts were zero, since 1970. Another one is another server's.
+    pub(super) counting_since_us: u64,
     pub(super) durability: String,
     pub(super) data: String,
     pub(super) stored: Stored,
@@ -31,10 +36,19 @@ pub(super) struct Stats {
     pub(super) writes: Writes,
     pub(super) latency: BTreeMap<String, Buckets>,
     pub(super) commits: Buckets,
+    pub(super) read_only: bool,
     pub(super) damaged: u64,
     pub(super) scrub: Scrub,
     pub(super) by_core: Vec<Core>,
     pub(super) counters: BTreeMap<String, u64>,
+}
+
+impl Stats {
+    /// For how long it has counted. Where the clock does not tell, all the service's time.
+    pub(super) fn counted_us(&self) -> u64 {
+        let counted = self.time_us.checked_sub(self.counting_since_us);
+        counted.filter(|_| self.counting_since_us > 0).unwrap_or(self.uptime_us)
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -114,6 +128,14 @@ pub(super) struct Buckets {
     pub(super) in_flight_us: u64,
 }
 
+impl Buckets {
+    /// What was counted since an earlier look at the same server.
+    pub(super) fn since(&self, earlier: &Self) -> Histogram {
+        let all = |buckets: &Self| Histogram::of_buckets(buckets.buckets.iter().copied());
+        all(self).since(&all(earlier))
+    }
+}
+
 /// One core. One that does not answer tells nothing else.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -130,4 +152,24 @@ pub(super) struct Core {
     pub(super) messages: u64,
     pub(super) concepts: u64,
     pub(super) log_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buckets(buckets: &[(u64, u64)]) -> Buckets {
+        Buckets { buckets: buckets.to_vec(), ..Buckets::default() }
+    }
+
+    #[test]
+    fn only_what_was_counted_since_counts() {
+        let before = buckets(&[(1_039, 50), (2_079, 10)]);
+        let now = buckets(&[(1_039, 50), (2_079, 100), (1_000_000, 10)]);
+        let took = now.since(&before);
+        assert_eq!((took.count(), now.since(&now).quantile(0.5)), (100, None));
+        let at = |share| took.quantile(share).map(|took| took.as_nanos());
+        assert!(at(0.5).is_some_and(|ns| (1_907..=2_080).contains(&ns)), "{took:?}");
+        assert!(at(1.0).is_some_and(|ns| (1_000_000..1_100_000).contains(&ns)), "{took:?}");
+    }
 }

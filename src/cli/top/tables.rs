@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use sutra_runtime::Histogram;
+
 use super::interval::{CoreRates, Interval};
-use super::quantile::Took;
 use super::sample::{Core, Stats};
 use crate::printable::name;
 use crate::words::{bytes, counted, duration, grouped, short_duration};
@@ -58,7 +59,7 @@ fn byte_rate(rate: f64) -> String {
     bytes(rate as u64) + "/s"
 }
 
-fn took(took: &Took, share: f64) -> String {
+fn took(took: &Histogram, share: f64) -> String {
     took.quantile(share).map_or_else(|| "–".into(), short_duration)
 }
 
@@ -164,6 +165,9 @@ pub(super) fn facts(stats: &Stats, interval: &Interval) -> Vec<(&'static str, St
     if let Some(taken) = stats.counters.get("last_backup_taken_us") {
         let age = Duration::from_micros(stats.time_us.saturating_sub(*taken));
         facts.push(("backup", duration(age) + " ago"));
+    }
+    if stats.read_only {
+        facts.push(("read-only", "no writes are taken".into()));
     }
     let rare = [
         ("refused", interval.failed_connections, "/s connections"),

@@ -1,16 +1,18 @@
 //! The terminal: made ready for a screen, and given back as it was on every way out.
 
-use std::io::{self, Stdout};
+use std::fs::OpenOptions;
+use std::io::{self, Stdout, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Once;
 use std::thread;
 
-use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::cursor::Show;
-use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
-use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{
+use crossterm::cursor::Show;
+use crossterm::event::{self, Event, KeyEvent, KeyEventKind};
+use crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
+use crossterm::{execute, queue};
+use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
 
 use crate::exit::Failure;
@@ -57,6 +59,16 @@ impl Drop for Screen {
 /// Gives the terminal back as it was. What can't be given back is gone.
 pub(super) fn restore() {
     let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+    let _ = disable_raw_mode();
+}
+
+/// The same where whoever draws may wait for a terminal that takes nothing, and holds standard
+/// output meanwhile: never waits itself. Where there is no room to say so, what is drawn stays.
+pub(super) fn give_up() {
+    let mut words = Vec::new();
+    let _ = queue!(words, LeaveAlternateScreen, Show);
+    let terminal = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open("/dev/tty");
+    let _ = terminal.and_then(|mut terminal| terminal.write_all(&words));
     let _ = disable_raw_mode();
 }
 

@@ -1,6 +1,7 @@
 //! The process whose limits count: the server that runs on the data folder, where there is one.
 //! Else it is this process, as a server that is started from the same shell has the same limits.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::root::{Root, numbers};
@@ -11,13 +12,16 @@ pub(crate) struct Process {
     folder: String,
     /// The number of the server that runs.
     pub(crate) server: Option<u32>,
+    /// Where it listens.
+    pub(crate) listening: Vec<SocketAddr>,
 }
 
 /// CAP_IPC_LOCK (capabilities(7)): locked memory is not limited.
 const IPC_LOCK: u32 = 14;
 
 impl Process {
-    /// The one whose limits count. A server notes its number in its data folder's lock file.
+    /// The one whose limits count. A server notes its number in its data folder's lock file, and
+    /// where it listens.
     pub(crate) fn of(root: &Root, data: &Path) -> Self {
         let lock = root.text(data.join("lock")).unwrap_or_default();
         let number = lock.lines().next().and_then(|line| line.parse().ok());
@@ -28,8 +32,12 @@ impl Process {
             comm.is_some_and(|comm| comm.starts_with("sutra"))
         };
         match number.filter(is_server) {
-            Some(pid) => Self { folder: format!("/proc/{pid}"), server: Some(pid) },
-            None => Self { folder: "/proc/self".into(), server: None },
+            Some(pid) => {
+                let listed = lock.lines().nth(2).unwrap_or_default().split(", ");
+                let listening = listed.filter_map(|address| address.parse().ok()).collect();
+                Self { folder: format!("/proc/{pid}"), server: Some(pid), listening }
+            }
+            None => Self { folder: "/proc/self".into(), server: None, listening: Vec::new() },
         }
     }
 
@@ -64,6 +72,26 @@ impl Process {
         let mut values = rest.split_whitespace().map(Limit::parse);
         Some((values.next()??, values.next()??))
     }
+}
+
+/// The server that holds a shared lock on a folder, by how `/proc/locks` names that.
+pub(crate) fn reader(root: &Root, folder: &str) -> Option<u32> {
+    let locks = root.text("/proc/locks")?;
+    let shared = |line: &&str| {
+        line.contains("FLOCK")
+            && line.contains("READ")
+            && line.split(' ').any(|word| word == folder)
+    };
+    let holders = locks
+        .lines()
+        .filter(shared)
+        .filter_map(|line| line.split_whitespace().find_map(|word| word.parse::<u32>().ok()));
+    // Others read it, too: a verify, or a repair of it.
+    holders.into_iter().find(|pid| {
+        let program = root.text(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let words = root.text(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        program.starts_with("sutra") && words.split('\0').any(|word| word == "serve")
+    })
 }
 
 /// How much of something a process may have. The greatest is no limit.
@@ -109,6 +137,7 @@ Max locked memory         8388608              unlimited            bytes
         let root = sample.root();
         let server = Process::of(&root, Path::new("/data"));
         assert_eq!(server.server, Some(77));
+        assert_eq!(server.listening, ["127.0.0.1:50050".parse().unwrap()]);
         let open = server.limit(&root, "Max open files").unwrap();
         assert_eq!(open, (Limit::Of(1024), Limit::Of(524_288)));
         assert_eq!(server.limit(&root, "Max locked memory").unwrap().1, Limit::None);
@@ -118,6 +147,25 @@ Max locked memory         8388608              unlimited            bytes
         sample.write("/proc/77/comm", "cat\n");
         let own = Process::of(&root, Path::new("/data"));
         assert!(own.server.is_none() && !own.may_lock_all(&root));
+        assert!(own.listening.is_empty());
         assert_eq!((own.allowed_cpus(&root), own.limit(&root, "Max open files")), (None, None));
+    }
+
+    #[test]
+    fn a_server_that_only_reads_is_told_by_its_lock_and_no_other_program_is_taken_for_it() {
+        let sample = Sample::new(&[
+            (
+                "/proc/locks",
+                "1: FLOCK  ADVISORY  READ 70 fe:00:9 0 EOF\n\
+                 2: FLOCK  ADVISORY  READ 77 fe:00:9 0 EOF\n\
+                 3: FLOCK  ADVISORY  WRITE 78 fe:00:8 0 EOF\n",
+            ),
+            ("/proc/70/comm", "sutra\n"),
+            ("/proc/70/cmdline", "sutra\0verify\0"),
+            ("/proc/77/comm", "sutra\n"),
+            ("/proc/77/cmdline", "sutra\0serve\0--read-only\0"),
+        ]);
+        let root = sample.root();
+        assert_eq!([reader(&root, "fe:00:9"), reader(&root, "fe:00:8")], [Some(77), None]);
     }
 }

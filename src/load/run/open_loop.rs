@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Run;
 use super::tally::{Nanoseconds, nanoseconds};
-use crate::report::Measured;
+use crate::measured::Measured;
 use crate::{LoadError, Workload};
 
 impl<W: Workload> Run<'_, W> {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::measured::Measured;
 use crate::pacing::Pacing;
-use crate::report::Measured;
 use crate::{LoadError, ServerCpu};
 
 /// Nanoseconds of the run's clock.

@@ -1,6 +1,7 @@
 //! Everything that a server counts, for programs that look again and again: `/api/v1/stats`.
 //!
-//! All counts are since the start, so that whoever asks twice has what lies between. Latencies come
+//! All counts are since the start, or since this server took over from the one before it, so that
+//! whoever asks twice has what lies between. `counting_since_us` says when that was. Latencies come
 //! by bucket for the same reason: quantiles of a time span are those of the buckets' differences.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -32,6 +33,7 @@ pub(super) fn of_server(seen: &Seen) -> Value {
         "ready": seen.readiness() == Readiness::Ready,
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_us": info.uptime(Instant::now()),
+        "counting_since_us": info.counting_since(),
         "cores": seen.cores(),
         "durability": info.durability().to_string(),
         "write_path": info.write_path(),

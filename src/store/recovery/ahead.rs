@@ -38,6 +38,29 @@ impl ReadAhead {
         self.recovery.run(Some(self.tail))
     }
 
+    /// Whether the disk still has the last commit that was read, when nobody writes it any more.
+    ///
+    /// The other process may have been refused a commit whose bytes were all written, and then it
+    /// was read here. That process has overwritten it since, and has gone on without it. Only the
+    /// last that was read can be such a one: what came next in that log did not follow it.
+    pub(crate) fn still_stands(&self) -> Result<bool, StoreError> {
+        let Some(range) = self.recovery.last.clone() else { return Ok(true) };
+        let (tail, _) = &self.tail;
+        let disk = &*self.recovery.source.disk;
+        if disk.len(&tail.file)? < range.end as u64 {
+            return Ok(false);
+        }
+        let mut found = vec![0; range.len()];
+        disk.read(&tail.file, range.start as u64, &mut found)?;
+        let read = tail.writer.region().bytes(range);
+        Ok(read.expect("the watermark is behind what was read") == found)
+    }
+
+    /// What it was read from, for it to be read anew.
+    pub(crate) fn into_source(self, mark: Position) -> Source {
+        self.recovery.source.of(self.recovery.source.shard, mark)
+    }
+
     pub(crate) fn records(&self) -> Records<'_> {
         Records::of(self.recovery.graph.table(), &self.recovery.memory)
     }

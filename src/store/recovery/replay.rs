@@ -45,6 +45,7 @@ impl Recovery {
             }
             self.apply_commit(loaded, &commit)?;
             self.expected = self.expected.behind(&commit);
+            self.last = Some(start..loaded.writer.frozen());
         }
     }
 

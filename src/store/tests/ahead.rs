@@ -1,10 +1,11 @@
 //! A store that is read while it is written, and then taken over, is what it would be if it had
 //! been opened then.
 
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::{TestClock, World, association, concept, folder, id, options, query};
+use crate::support::{TestClock, World, association, concept, folder, id, options, query, write};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sutra_store::{Ahead, OpenOptions, StoreError};
@@ -138,6 +139,49 @@ fn a_store_can_be_read_at_any_moment_of_its_being_written() {
     // Who has let go of it writes nothing more.
     assert!(matches!(world.opened.keeper.close(), Err(StoreError::Lost { .. })));
     next.stop();
+}
+
+#[test]
+fn a_commit_that_was_read_ahead_and_refused_is_not_there_and_what_came_after_it_is() {
+    for later in [0, 1, 5] {
+        let folder = folder();
+        let mut world = open(folder.path());
+        for number in 0..IDS / 2 {
+            world.learn(&concept(number, "before"));
+        }
+        world.commit();
+        // All of them reach the disk, which says that they did not.
+        let refused = IDS / 2..IDS;
+        for number in refused.clone() {
+            world.learn(&concept(number, "refused"));
+            world.associate(&association(number, number - 1, 0.5));
+        }
+        for core in 0..CORES {
+            let commit = world.shards[core].next_commit().unwrap();
+            write(&commit).unwrap();
+            let told = world.finish(core, Err(io::ErrorKind::StorageFull.into()));
+            assert!(told.iter().all(|entry| entry.effect.is_err()));
+        }
+        let ahead = Ahead::read(folder.path(), small()).unwrap();
+        world.clock.pass(1_000_000);
+        world.work();
+        for number in 0..later {
+            world.learn(&concept(2_000 + number, "later"));
+            world.commit();
+        }
+        let expected = seen(&mut world, 0);
+        world.shards.clear();
+        world.opened.keeper.release().unwrap();
+        drop(world);
+        let mut world = World::of(ahead.open("").unwrap(), TestClock::default().into());
+        assert_eq!(seen(&mut world, 0), expected, "{later}");
+        let there = |world: &mut World, number| world.concept("", id(number)).is_some();
+        assert!(!refused.clone().any(|number| there(&mut world, number)), "{later}");
+        assert!((0..later).all(|number| there(&mut world, 2_000 + number)), "{later}");
+        world.stop();
+        let mut world = open(folder.path());
+        assert_eq!(seen(&mut world, 0), expected, "{later}, opened again");
+    }
 }
 
 #[test]

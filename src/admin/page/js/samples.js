@@ -1,7 +1,8 @@
 // What a server counted in the last ten minutes. Its counters rise from its start on; a sample has
 // what was added since the sample before, by the second.
 //
-// A server that was started again counts from nothing: no difference is taken over its start. Where
+// A server that was started again, or took over, counts from nothing: no difference is taken over
+// that. Where
 // answers are missing, a sample says so (`gap`), and charts leave the place empty.
 
 /** How long samples are kept, in milliseconds. */
@@ -20,15 +21,29 @@ function added(before, now) {
   return grown.filter(([, number]) => number > 0);
 }
 
-/** Quantiles of buckets, in microseconds; nothing where they are empty. */
+/** Each bucket's upper bound is so many times its lower one: eight of them double. */
+const WIDTH = 2 ** (1 / 8);
+/** The first bucket begins at nothing, the last at its lower bound: both in nanoseconds. */
+const LEAST = 954;
+const MOST = 128e9;
+
+/**
+ * Quantiles of buckets, in microseconds; nothing where they are empty. As the server has them
+ * (src/runtime/histogram.rs): within a bucket durations are taken to be spread evenly.
+ */
 function quantiles(buckets) {
   const total = buckets.reduce((sum, [, number]) => sum + number, 0);
   if (total === 0) return null;
   return QUANTILES.map(([share]) => {
-    let left = Math.max(1, Math.ceil(share * total));
+    const rank = share * total;
+    let below = 0;
     for (const [upper, number] of buckets) {
-      left -= number;
-      if (left <= 0) return upper / 1e3;
+      if (below + number >= rank) {
+        const low = upper < LEAST ? 0 : Math.min(upper / WIDTH, MOST);
+        const high = Math.min(upper, MOST);
+        return (low + (rank - below) / number * (high - low)) / 1e3;
+      }
+      below += number;
     }
     return null;
   });
@@ -43,9 +58,9 @@ function together(histograms) {
   return [...sums].sort(([one], [other]) => one - other);
 }
 
+/** Whether another one counts by now. */
 function hasRestarted(before, now) {
-  const total = (answer) => Object.values(answer.requests).reduce((sum, n) => sum + n, 0);
-  return now.uptime_us < before.uptime_us || total(now) < total(before);
+  return now.counting_since_us !== before.counting_since_us;
 }
 
 /** By name, what was added a second. */

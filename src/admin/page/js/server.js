@@ -10,14 +10,14 @@ function serverFacts(answer) {
     ["data", answer.data],
     ["durability", answer.durability],
     ["writes by", answer.write_path],
-    ["files", answer.scrub && scrubbed(answer.scrub)],
+    ["writes", answer.read_only && "none are taken: it is read-only"],
+    ["files", answer.scrub && filesAre(answer)],
   ].filter(([, words]) => words);
 }
 
 /** Whether the files are as they were written, as far as that was looked at. */
-function scrubbed({
-  running, done_bytes: done, total_bytes: total, last_ended_us: ended, damaged,
-}) {
+function filesAre({ damaged, scrub }) {
+  const { running, done_bytes: done, total_bytes: total, last_ended_us: ended } = scrub;
   if (running) return `being checked: ${bytes(done)} of ${bytes(total)}`;
   if (damaged) return `${whole(damaged)} places damaged`;
   return ended ? `as written, checked ${age(Date.now() * 1000 - ended)} ago` : null;
