@@ -16,6 +16,7 @@ mod disk;
 mod failure;
 mod history;
 mod model;
+mod old;
 mod operation;
 mod plan;
 mod random;

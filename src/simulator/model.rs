@@ -14,6 +14,7 @@ mod concepts;
 mod cuts;
 mod edges;
 mod found;
+mod old;
 mod paths;
 mod search;
 
@@ -254,14 +255,14 @@ impl Model {
         match operation {
             Operation::Learn(concept, _) => match reply {
                 Reply::Done(sequence) => {
-                    self.concept(*concept).end(number, ended, Some(*sequence));
+                    self.concept(*concept).end(number, ended, *sequence);
                     Ok(())
                 }
                 other => Err(format!("a learn is answered: {other}")),
             },
             Operation::Associate(edge, _) => match reply {
                 Reply::Done(sequence) => {
-                    self.edge(*edge).end(number, ended, Some(*sequence));
+                    self.edge(*edge).end(number, ended, *sequence);
                     Ok(())
                 }
                 other => Err(format!("an association is answered: {other}")),

@@ -175,7 +175,7 @@ impl Operation {
                 let record = ConceptRecord {
                     id: plan.ids[of.id],
                     namespace: plan.spaces[of.space].name.clone(),
-                    name: format!("c{}", of.id),
+                    name: Plan::name(of.id),
                     content: format!("{number} {}", "x".repeat(length)),
                     embedding,
                     strength: random.below(8) as f32 / 4.0,

@@ -1,7 +1,7 @@
 //! What a run is like: everything that its seed decides before it begins.
 
 use sutra_runtime::WriteMode;
-use sutra_wire::Durability;
+use sutra_wire::{ConceptId, Durability};
 
 use crate::disk::Manner;
 use crate::random::{Random, Stream};
@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) segment_bytes: u64,
     pub(crate) mailbox: usize,
     pub(crate) clients: usize,
+    /// Whether some of them speak the old protocol.
+    pub(crate) has_old_clients: bool,
     /// Requests that a client has under way.
     pub(crate) depth: usize,
     /// Bytes that a client leaves unread.
@@ -74,14 +76,18 @@ impl Plan {
             ]),
             _ => WriteMode::Relaxed,
         };
-        let manner =
-            Manner { mode, is_copy_on_write: random.one_in(3), has_short_writes: random.one_in(3) };
+        let manner = Manner {
+            mode,
+            is_copy_on_write: random.one_in(3),
+            has_short_writes: random.one_in(3),
+            has_short_reads: random.one_in(3),
+        };
         let dimensions = [2, 3, 8];
         let names = ["", "other", "third namespace"];
         let spaces = (0..random.between(1, 3) as usize)
             .map(|at| Space { name: names[at].to_owned(), dimension: *random.pick(&dimensions) })
             .collect();
-        let ids = (0..random.magnitude(2, 40)).map(|_| id(random)).collect();
+        let ids = (0..random.magnitude(2, 40) as usize).map(|at| id(at, random)).collect();
         let mut danger = |odds| random.one_in(odds);
         let dangers = Dangers {
             full: danger(3),
@@ -102,6 +108,7 @@ impl Plan {
             segment_bytes: *random.pick(&[64 << 10, 64 << 10, 128 << 10, 1 << 20]),
             mailbox: *random.pick(&[1024, 1024, 64, 4]),
             clients: random.between(1, 6) as usize,
+            has_old_clients: random.one_in(2),
             depth: random.magnitude(1, 32) as usize,
             unread: random.magnitude(256, 64 << 10) as usize,
             spaces,
@@ -116,13 +123,29 @@ impl Plan {
         }
     }
 
+    /// The name of a concept.
+    pub(crate) fn name(id: usize) -> String {
+        format!("c{id}")
+    }
+
+    /// Whether its id is that of its name, so that old clients may name it so.
+    pub(crate) fn is_named(&self, id: usize) -> bool {
+        ConceptId::from_name(&Plan::name(id)).is_ok_and(|named| named.0 == self.ids[id])
+    }
+
     /// The concept of an id, by its place.
     pub(crate) fn place(&self, id: &[u8; 16]) -> Option<usize> {
         self.ids.iter().position(|known| known == id)
     }
 }
 
-fn id(random: &mut Random) -> [u8; 16] {
+/// Of its name, or any.
+fn id(at: usize, random: &mut Random) -> [u8; 16] {
+    if random.one_in(2)
+        && let Ok(id) = ConceptId::from_name(&Plan::name(at))
+    {
+        return id.0;
+    }
     let mut id = [0; 16];
     id[..8].copy_from_slice(&random.next().to_le_bytes());
     id[8..].copy_from_slice(&random.next().to_le_bytes());

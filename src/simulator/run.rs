@@ -5,6 +5,7 @@ mod cuts;
 mod ends;
 mod excuses;
 mod faults;
+mod flips;
 mod interview;
 mod mood;
 mod schedule;

@@ -26,12 +26,25 @@ fn no_seed_loses_anything_and_together_they_reach_what_there_is() {
     for end in ["kill", "power cut", "in order", "in an operation of the disk", "in a write"] {
         reached(&coverage.ends, end);
     }
-    for start in ["whole log", "torn tail", "interrupted", "a bit was flipped", "a read failed"] {
+    for start in [
+        "whole log",
+        "torn tail",
+        "interrupted",
+        "a bit was flipped where it lies",
+        "a bit was flipped on its way",
+        "a read failed",
+    ] {
         reached(&coverage.starts, start);
     }
-    for fault in
-        ["full", "a write failed", "the page cache kept", "was dropped", "clock", "a client"]
-    {
+    for fault in [
+        "full",
+        "a write failed",
+        "the page cache kept",
+        "was dropped",
+        "clock",
+        "a client",
+        "gave less than was asked for",
+    ] {
         reached(&coverage.faults, fault);
     }
     for operation in [
@@ -51,6 +64,18 @@ fn no_seed_loses_anything_and_together_they_reach_what_there_is() {
         "learn storage_full",
         "learn storage_failed",
         "learn unanswered",
+        "old learn ok",
+        "old associate ok",
+        "old delete ok",
+        "old query ok",
+        "old neighbors ok",
+        "old association ok",
+        "old concepts ok",
+        "old path ok",
+        "old search ok",
+        "old stats ok",
+        "old flush ok",
+        "old health ok",
     ] {
         reached(&coverage.operations, operation);
     }

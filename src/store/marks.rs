@@ -48,7 +48,8 @@ pub(crate) struct LogPart {
 pub(crate) struct Progress {
     landed: AtomicU64,
     durable: AtomicU64,
-    /// Whether a sync failed, and what it covered is not written again.
+    /// Whether a sync failed, and what it covered is not written again; or what a start has read
+    /// from the page cache, for lack of space.
     is_uncertain: AtomicBool,
 }
 
@@ -76,7 +77,7 @@ impl Progress {
         self.is_uncertain.store(false, Ordering::Release);
     }
 
-    /// Whether something that was acknowledged may not be on the disk, after a sync that failed.
+    /// Whether something that was acknowledged may not be on the disk.
     pub(crate) fn is_uncertain(&self) -> bool {
         self.is_uncertain.load(Ordering::Acquire)
     }

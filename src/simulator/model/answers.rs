@@ -43,6 +43,7 @@ impl Model {
                 cores => Err(format!("it has {} cores, and says {cores}", self.plan.cores)),
             },
             (Operation::Health, Reply::Health(_)) | (Operation::Cut, Reply::Cut(_)) => Ok(()),
+            (operation, reply) if reply.is_old() => self.check_old(when, operation, reply),
             (operation, reply) => Err(format!("{operation} is answered: {reply}")),
         }
     }
@@ -57,7 +58,7 @@ impl Model {
     ) -> Result<(), String> {
         let When::Running { to: ended, .. } = when else { return Ok(()) };
         let (deleted, order) = match reply {
-            Reply::Done(sequence) => (None, Some(*sequence)),
+            Reply::Done(sequence) => (None, *sequence),
             Reply::Deleted(deleted, sequence) => (Some(*deleted), Some(*sequence)),
             Reply::NotFound => (Some(Deleted::default()), None),
             other => return Err(format!("a deletion is answered: {other}")),

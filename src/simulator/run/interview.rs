@@ -30,12 +30,15 @@ impl Run<'_> {
     ) -> Result<(), Failure> {
         let kind = match before {
             Before::Quiet => Kind::Answer,
-            Before::Ended(_) => Kind::Recovery,
+            Before::Ended(_) | Before::Damaged(..) => Kind::Recovery,
         };
         let is_durable = before != Before::Quiet || self.is_durable(server)?;
         let found = self.read_all(server)?;
         let model = self.model.clone();
         self.model.take_in(before, unsynced, &found).of_kind(kind)?;
+        if matches!(before, Before::Damaged(..)) {
+            self.check_written(&found).of_kind(kind)?;
+        }
         if before == Before::Quiet {
             self.check_quiet(server)?;
         }
@@ -183,7 +186,7 @@ impl Run<'_> {
         let core = self.schedule.below(self.plan.cores as u64) as usize;
         self.clients.push(Client::default());
         let at = self.clients.len() - 1;
-        self.connect(server, at, core)?;
+        self.connect(server, at, None, core)?;
         let (mut waiting, mut answers) = (operations.into_iter(), Vec::new());
         let (count, began) = (waiting.len(), self.journal.step);
         while answers.len() < count {
