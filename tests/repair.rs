@@ -146,13 +146,13 @@ fn kills(count: u32) {
         verify.wait().unwrap();
         repair.wait().unwrap();
         assert!(files(&data) == before, "kill {kill}");
-        if new.path().join("manifest.json").exists() {
-            // It was done before it was killed.
-            fs::remove_dir_all(new.path()).unwrap();
-        } else if new.path().join("repair-unfinished").exists() {
+        if new.path().join("store-unfinished").exists() {
             let started = run(&["serve", "--data", new.path().to_str().unwrap(), "--admin", "off"]);
             assert_eq!(started.status.code(), Some(3), "{}", words(&started));
-            assert!(words(&started).contains("sutra repair"), "{}", words(&started));
+            assert!(words(&started).contains("half of a store"), "{}", words(&started));
+        } else if new.path().join("manifest.json").exists() {
+            // It was done before it was killed.
+            fs::remove_dir_all(new.path()).unwrap();
         }
     }
     let repaired = repair(&data, &new.path());

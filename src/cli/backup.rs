@@ -8,10 +8,10 @@ use serde_json::json;
 use sutra_backup::{Streamed, Taken, take, write_stream};
 use sutra_client::blocking::Client;
 
-use crate::byte_progress::ByteProgress;
 use crate::connect;
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
+use crate::progress::{Progress, Unit};
 use crate::target::Server;
 use crate::values::{count, number};
 use crate::words::{bytes, counted, duration, local_time, utc_time};
@@ -59,7 +59,7 @@ pub(crate) fn run(backup: &Backup, output: Output) -> Result<Answer, Failure> {
     // Servers and others go first. Where that can't be asked for, it is as fast as they are.
     let _ = rustix::process::nice(NICENESS);
     let client = connect::to(&backup.server).blocking()?;
-    let mut progress = ByteProgress::new("backup", output);
+    let mut progress = Progress::new("backup", Unit::Bytes, output);
     if is_stream {
         let streamed = stream(&client, &mut progress)?;
         drop(progress);
@@ -79,7 +79,7 @@ pub(crate) fn run(backup: &Backup, output: Output) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
-fn stream(client: &Client, progress: &mut ByteProgress) -> Result<Streamed, Failure> {
+fn stream(client: &Client, progress: &mut Progress) -> Result<Streamed, Failure> {
     Ok(write_stream(client, io::stdout().lock(), env!("CARGO_PKG_VERSION"), progress)?)
 }
 

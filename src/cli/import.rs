@@ -21,7 +21,6 @@ mod old_store;
 mod origin;
 mod passes;
 mod pipeline;
-mod progress;
 mod records;
 mod repeats;
 mod stop;

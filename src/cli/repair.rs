@@ -8,7 +8,7 @@ use sutra_store::{RepairReport, Severity};
 
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
-use crate::reading::Reading;
+use crate::progress::{Progress, Unit};
 use crate::verify::listed;
 use crate::words::{bytes, counted};
 
@@ -30,10 +30,12 @@ pub(crate) struct Repair {
 }
 
 pub(crate) fn run(repair: &Repair, output: Output) -> Result<Answer, Failure> {
-    let mut reading = Reading::new(output);
-    let watch = &mut |advance| reading.advance(advance);
-    let report = sutra_store::repair(&repair.data, &repair.to, watch)?;
-    drop(reading);
+    let mut progress = Progress::new("reading", Unit::Bytes, output);
+    let report = sutra_store::repair(&repair.data, &repair.to, &mut |advance| {
+        progress.follow(advance);
+        true
+    })?;
+    drop(progress);
     let mut value = serde_json::to_value(&report).map_err(std::io::Error::from)?;
     value["losses"] = json!(report.losses());
     value["findings"] = json!(report.findings);

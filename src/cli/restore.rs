@@ -10,9 +10,9 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 use sutra_backup::{restore_folder, restore_stream};
 
-use crate::byte_progress::ByteProgress;
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
+use crate::progress::{Progress, Unit};
 use crate::words::{bytes, local_time, utc_time};
 
 #[derive(Args, Debug)]
@@ -42,7 +42,7 @@ pub(crate) fn run(restore: &Restore, output: Output) -> Result<Answer, Failure> 
     if is_stream && at.is_some() {
         return Err(Failure::Usage("--at is for folders: a stream is one backup".to_owned()));
     }
-    let mut progress = ByteProgress::new("restore", output);
+    let mut progress = Progress::new("restore", Unit::Bytes, output);
     let restored = match is_stream {
         true => restore_stream(io::stdin().lock(), data, &mut progress)?,
         false => restore_folder(from, *at, data, &mut progress)?,

@@ -13,7 +13,7 @@ use crate::connect::with_client;
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
 use crate::printable::printable;
-use crate::reading::Reading;
+use crate::progress::{Progress, Unit};
 use crate::target::Server;
 use crate::values::rate;
 use crate::words::{bytes, counted};
@@ -52,9 +52,12 @@ pub(crate) fn run(verify: &Verify, output: Output) -> Result<Answer, Failure> {
 
 /// Reads a folder.
 fn here(data: &Path, output: Output) -> Result<Answer, Failure> {
-    let mut reading = Reading::new(output);
-    let report = sutra_store::verify(data, &mut |advance| reading.advance(advance))?;
-    drop(reading);
+    let mut progress = Progress::new("reading", Unit::Bytes, output);
+    let report = sutra_store::verify(data, &mut |advance| {
+        progress.follow(advance);
+        true
+    })?;
+    drop(progress);
     let damaged = report.damaged();
     let mut value = serde_json::to_value(&report).map_err(std::io::Error::from)?;
     value["damaged"] = json!(damaged);
@@ -64,16 +67,16 @@ fn here(data: &Path, output: Output) -> Result<Answer, Failure> {
 
 /// Has a server look at its files, and waits until it has.
 async fn there(client: &Client, bandwidth: u64, output: Output) -> Result<Answer, Failure> {
-    let mut reading = Reading::new(output);
+    let mut progress = Progress::new("reading", Unit::Bytes, output);
     let before = client.scrub().await?.ended.to_native();
     let mut report = client.begin_scrub(bandwidth).await?;
     while report.is_running && report.ended.to_native() == before {
         let (done, total) = (report.done.to_native(), report.total.to_native());
-        reading.advance(Advance { phase: "reading", done, total });
+        progress.follow(Advance { phase: "reading", done, total });
         tokio::time::sleep(EVERY).await;
         report = client.scrub().await?;
     }
-    drop(reading);
+    drop(progress);
     if !report.failed.is_empty() {
         return Err(Failure::Host(format!("the server could not look: {}", report.failed)));
     }

@@ -119,6 +119,6 @@ impl Ahead {
             let records: Vec<_> = recovered.iter().map(Recovered::records).collect();
             restore_vectors(&parts.disk, parts.store, &parts.namespaces, &records)
         };
-        Ok(parts.into_opened(recovered, vectors, &options, started_at))
+        Ok(parts.into_opened(recovered, vectors, options.durability, started_at))
     }
 }

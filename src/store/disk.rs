@@ -14,6 +14,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sutra_runtime::DataFile;
 
+/// The most shards: their folders are numbered with three digits, and no host has more cores.
+pub(crate) const MAX_SHARDS: u16 = 1000;
+
 /// Names a segment's file: `shard-000/segment-00000000.log`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SegmentName {

@@ -136,10 +136,10 @@ pub enum StoreError {
     /// The store is served read-only.
     #[error("this server serves its store read-only: start it without --read-only to write")]
     ReadOnly,
-    /// A repair was interrupted here.
+    /// The making of a store was interrupted here.
     #[error(
-        "{} holds what an interrupted repair has left, which is no store yet: \
-         run the same `sutra repair` again, which begins anew",
+        "{} is half of a store: the `sutra restore` or `sutra repair` that made it was \
+         interrupted. Run that again, which begins anew",
         .folder.display()
     )]
     Unfinished {
@@ -165,16 +165,6 @@ pub enum StoreError {
     Lost {
         /// What has become of it, and what helps.
         what: String,
-    },
-    /// A restore of a backup into the folder has not ended.
-    #[error(
-        "{} is half of a restore that was interrupted: run that `sutra restore` again, \
-         which begins anew",
-        .folder.display()
-    )]
-    HalfRestored {
-        /// The data folder.
-        folder: PathBuf,
     },
     /// A store is to be made in a folder that holds something.
     #[error(

@@ -35,6 +35,7 @@ mod log_memory;
 mod manifest;
 mod marks;
 mod namespaces;
+mod new_store;
 mod open;
 mod outcome;
 mod pages;

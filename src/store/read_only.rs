@@ -115,7 +115,7 @@ impl Opening<'_> {
         drop(records);
         let parts = Parts { disk, clock, keeper, namespaces, store, id_rule, segment_bytes };
         let mut opened: Opened<T> =
-            parts.into_opened(recovered, vectors, self.options, self.started_at);
+            parts.into_opened(recovered, vectors, self.options.durability, self.started_at);
         opened.shards.iter_mut().for_each(Shard::set_read_only);
         Ok(opened)
     }

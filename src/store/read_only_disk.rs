@@ -14,6 +14,7 @@ use crate::StoreError;
 use crate::disk::{Change, CheckpointName, Disk, SegmentName, shard_folder};
 use crate::lock::SharedLock;
 use crate::manifest::MAX_BYTES;
+use crate::new_store::refuse_unfinished;
 
 const MANIFEST: &str = "manifest.json";
 
@@ -29,10 +30,11 @@ impl ReadOnlyDisk {
     /// Opens a folder, and keeps servers from it.
     ///
     /// # Errors
-    /// It is not there, or a server has it.
+    /// It is not there, a server has it, or it is half of a store.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let folder = Folder::open(folder)?;
         let lock = Some(SharedLock::acquire(&folder)?);
+        refuse_unfinished(&folder)?;
         Ok(Self { folder, lock })
     }
 

@@ -1,12 +1,6 @@
 //! A store made anew from the segments of another: what restoring a backup ends with.
 //!
-//! A file in the folder says that it is not finished, from before the first segment until all is on
-//! the disk. A start refuses such a folder, and a second attempt clears it. The manifest comes last
-//! before that file goes. Its marks stand at the logs' ends, so a start refuses what lacks
-//! anything.
-//!
-//! The new store draws a number of its own. From here on it and the one that was backed up go
-//! different ways, and nothing of the one may pass for the other's.
+//! The marks in its manifest stand at the logs' ends, so a start refuses what lacks anything.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,36 +8,20 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 use sutra_runtime::{Folder, in_context};
-use sutra_wire::Durability;
 
 use crate::cut::StoreFacts;
 use crate::disk::{Disk, SegmentName, shard_folder};
-use crate::file_disk::FileDisk;
 use crate::format::{SEGMENT_HEADER, SegmentHeader};
-use crate::lock::LOCK;
 use crate::manifest::Manifest;
 use crate::marks::Position;
+use crate::new_store::NewStore;
 use crate::prepare::FIRST_STEP;
 use crate::{StoreError, format};
-
-/// The file that says that a restore is not finished.
-const UNFINISHED: &str = "restore-unfinished";
-/// The most shards that a folder is looked through for.
-const MAX_SHARDS: u16 = 1000;
-
-/// Refuses a folder in which a restore was interrupted.
-pub(crate) fn refuse_unfinished(disk: &FileDisk) -> Result<(), StoreError> {
-    match disk.held().known_as(UNFINISHED)? {
-        None => Ok(()),
-        Some(_) => Err(StoreError::HalfRestored { folder: disk.folder().to_owned() }),
-    }
-}
 
 /// A store that is being made. Dropped before [`Remake::finish`], it stays unfinished.
 #[derive(Debug)]
 pub struct Remake {
-    disk: FileDisk,
-    store: u64,
+    store: NewStore,
     segment: Option<Open>,
     /// By shard: where its log ends so far.
     ends: Vec<Position>,
@@ -68,21 +46,8 @@ impl Remake {
     /// # Errors
     /// The folder holds something else, is in use, or can't be written to.
     pub fn begin(folder: &Path) -> Result<Self, StoreError> {
-        // Looked at first, so that nothing is put into a folder that is refused.
-        refuse_filled(folder)?;
-        let disk = FileDisk::open(folder, Durability::Always, "")?;
-        refuse_filled(folder)?;
-        let held = disk.held();
-        let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY;
-        let mut file = held.plain_file(UNFINISHED, flags)?;
-        let path = held.path().join(UNFINISHED);
-        file.write_all(b"sutra restore is at work here, or was interrupted\n")
-            .and_then(|()| file.sync_all())
-            .map_err(in_context("write", &path))?;
-        held.sync()?;
-        clear(held)?;
-        let store = disk.random();
-        Ok(Self { disk, store, segment: None, ends: Vec::new() })
+        let store = NewStore::begin(folder, "sutra restore")?;
+        Ok(Self { store, segment: None, ends: Vec::new() })
     }
 
     /// Begins a shard's next segment.
@@ -94,8 +59,8 @@ impl Remake {
         let name = SegmentName { shard: header.shard, number: header.number };
         let shards = usize::from(name.shard) + 1;
         self.ends.resize(self.ends.len().max(shards), Position::default());
-        self.disk.create_shard(name.shard)?;
-        let folder = self.disk.held().folder(&shard_folder(name.shard))?;
+        self.store.disk().create_shard(name.shard)?;
+        let folder = self.store.folder().folder(&shard_folder(name.shard))?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
         let file = folder.file(&name.file_name(), flags)?;
         let (capacity, header) = (header.capacity, Vec::new());
@@ -109,7 +74,7 @@ impl Remake {
     /// # Errors
     /// The disk refuses, or the header is none.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
-        let store = self.store;
+        let store = self.store.number();
         let open = self.segment.as_mut().expect("a segment was begun");
         if open.header.len() < SEGMENT_HEADER {
             let missing = (SEGMENT_HEADER - open.header.len()).min(bytes.len());
@@ -152,16 +117,13 @@ impl Remake {
     pub fn finish(mut self, facts: &StoreFacts, commits: &[u64]) -> Result<(), StoreError> {
         self.end_segment()?;
         debug_assert_eq!(facts.format, format::FORMAT, "whoever read the facts has checked it");
-        let mut manifest = Manifest::of(self.store, commits.len(), facts);
+        let mut manifest = Manifest::of(self.store.number(), commits.len(), facts);
         let marks = self.ends.iter().zip(commits).map(|(end, commit)| match commit {
             0 => Position::default(),
             _ => *end,
         });
         manifest.set_marks(marks);
-        manifest.write(&self.disk)?;
-        let held = self.disk.held();
-        held.remove(UNFINISHED)?;
-        Ok(held.sync()?)
+        self.store.finish(&manifest)
     }
 
     /// Gives up: the folder is left as empty as it was.
@@ -169,13 +131,7 @@ impl Remake {
     /// # Errors
     /// Something can't be removed.
     pub fn abandon(self) -> Result<(), StoreError> {
-        let Self { disk, segment, .. } = self;
-        drop(segment);
-        let held = disk.held();
-        clear(held)?;
-        held.remove(UNFINISHED)?;
-        held.remove(LOCK)?;
-        Ok(held.sync()?)
+        self.store.abandon()
     }
 }
 
@@ -186,41 +142,4 @@ impl Open {
         self.bytes += bytes.len() as u64;
         Ok(())
     }
-}
-
-/// Refuses a folder that holds anything but what an attempt has left.
-fn refuse_filled(folder: &Path) -> Result<(), StoreError> {
-    if Folder::at(folder)?.is_none() {
-        return Ok(());
-    }
-    let mut names = Folder::open(folder)?.names()?;
-    if names.iter().any(|name| name == UNFINISHED) {
-        return Ok(());
-    }
-    names.sort_unstable();
-    match names.into_iter().find(|name| name != LOCK) {
-        Some(found) => Err(StoreError::NotEmpty { folder: folder.to_owned(), found }),
-        None => Ok(()),
-    }
-}
-
-/// Removes what an attempt has left of a store.
-fn clear(held: &Folder) -> io::Result<()> {
-    for shard in 0..MAX_SHARDS {
-        let name = shard_folder(shard);
-        if held.known_as(&name)?.is_none() {
-            continue;
-        }
-        let folder = held.folder(&name)?;
-        let ours = folder.names()?;
-        for file in ours.iter().filter(|file| SegmentName::parse(shard, file).is_some()) {
-            folder.remove(file)?;
-        }
-        folder.sync()?;
-        held.remove_folder(&name)?;
-    }
-    for name in held.names()?.iter().filter(|name| name.starts_with("manifest.json")) {
-        held.remove(name)?;
-    }
-    held.sync()
 }

@@ -2,11 +2,7 @@
 //!
 //! The damaged folder is only read. The new one is made from nothing, by the store's own writer:
 //! the entries keep their sequences, their times and their archives' bytes; commits and segments
-//! are made anew. Its manifest comes last. What an interrupted repair leaves is told by a file of
-//! its own: a start refuses it, and the next repair clears it away.
-//!
-//! The new store has a number of its own. Two stores with one number could be taken for each other
-//! by a backup, and from here on they differ.
+//! are made anew.
 
 mod report;
 mod standing;
@@ -21,7 +17,6 @@ use sutra_wire::IdRule;
 pub use self::report::RepairReport;
 use self::standing::Standings;
 use self::target::Target;
-pub(crate) use self::target::check_finished;
 use self::writer::Writer;
 use crate::StoreError;
 use crate::manifest::Manifest;
@@ -39,7 +34,7 @@ pub fn repair(from: &Path, to: &Path, watch: Watch<'_>) -> Result<RepairReport, 
     let source = ReadOnlyDisk::open(from)?;
     let target = Target::prepare(from, to)?;
     let Survey { facts, shards, findings, .. } = survey(&source, &mut *watch)?;
-    let store = target.disk().random();
+    let store = target.number();
     let mut standings = Standings::of(&shards);
     let mut writing = Writing {
         source: &source,

@@ -10,7 +10,6 @@ use super::embeddings::Embeddings;
 use super::lines::{AssociationLine, Bad, ConceptLine, Line};
 use super::origin::Origin;
 use super::pipeline::{Lookup, Pipeline, Settled};
-use super::progress::Progress;
 use super::records::Records;
 use super::repeats::Key;
 use super::stop::Stop;
@@ -18,6 +17,7 @@ use super::summary::Summary;
 use super::survey::{BadLine, Source, Survey};
 use crate::exit::Failure;
 use crate::output::Output;
+use crate::progress::{Progress, Unit};
 use crate::words::counted;
 
 /// Bad lines that are told one by one; the others are counted.
@@ -50,6 +50,13 @@ impl Told {
             self.lines.push(line);
         }
     }
+}
+
+/// Progress through so many records.
+fn counting(label: &'static str, total: u64, output: Output) -> Progress {
+    let mut progress = Progress::new(label, Unit::Records, output);
+    progress.begin(total);
+    progress
 }
 
 /// Which records a pass over the files writes.
@@ -91,7 +98,7 @@ impl<'a> Passes<'a> {
             namespace,
             stop,
             pipeline: Pipeline::new(client, lookup),
-            progress: Progress::new("concepts", survey.concepts(), told.output),
+            progress: counting("concepts", survey.concepts(), told.output),
             summary: Summary { example: survey.example.clone(), ..Summary::default() },
             told,
             refused: BTreeMap::new(),
@@ -111,7 +118,7 @@ impl<'a> Passes<'a> {
         if self.is_stopped() {
             return Ok(());
         }
-        self.progress = Progress::new("associations", survey.associations(), self.told.output);
+        self.progress = counting("associations", survey.associations(), self.told.output);
         for (at, source) in survey.new_sources().filter(|(_, source)| source.associations > 0) {
             self.associations(at, source).await?;
         }
@@ -201,7 +208,7 @@ impl<'a> Passes<'a> {
                     by.line
                 );
                 self.refuse(origin, reason);
-                self.progress.advance();
+                self.progress.advance(1);
             }
             Next::SendAlone => {
                 self.drain(Pass::Concepts).await?;
@@ -276,7 +283,7 @@ impl<'a> Passes<'a> {
             self.summary.repeated += 1;
         }
         if is_void || found.is_none() {
-            self.progress.advance();
+            self.progress.advance(1);
             return None;
         }
         found
@@ -319,7 +326,7 @@ impl<'a> Passes<'a> {
         let mut settled = Vec::new();
         let more = self.pipeline.settle(&mut settled).await;
         for outcome in settled {
-            self.progress.advance();
+            self.progress.advance(1);
             match (outcome, pass) {
                 (Settled::Written { vector_removed }, Pass::Concepts) => {
                     self.summary.concepts_written += 1;

@@ -1,13 +1,24 @@
 //! Segment files read into the memory that will serve them; nothing of them is believed yet.
 
 use std::io;
+use std::sync::Arc;
 
 use sutra_runtime::{DataFile, RegionWriter, WriteMode};
 
-use super::{Loaded, Source};
+use super::Source;
 use crate::StoreError;
 use crate::disk::SegmentName;
-use crate::format::{SEGMENT_HEADER, SegmentHeader, is_zero};
+use crate::format::{HeaderFault, SEGMENT_HEADER, SegmentHeader, is_zero};
+
+/// A segment file in memory, nothing of it believed yet.
+pub(crate) struct Loaded {
+    pub(super) name: SegmentName,
+    pub(super) file: Arc<DataFile>,
+    pub(super) writer: RegionWriter,
+    /// Bytes of the file.
+    pub(super) bytes: usize,
+    pub(super) header: Result<SegmentHeader, HeaderFault>,
+}
 
 impl Source {
     /// Reads a segment into the memory that will serve it. What is read may not be on the disk yet,
@@ -37,9 +48,7 @@ impl Source {
         let header = header.and_then(|_| SegmentHeader::decode(&writer.writable()[..first]));
         Ok(Loaded { name, file, writer, bytes, header })
     }
-}
 
-impl Source {
     fn sync(&self, file: &DataFile) -> io::Result<()> {
         if self.is_stable { Ok(()) } else { self.disk.sync(file) }
     }

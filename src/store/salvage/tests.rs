@@ -165,6 +165,8 @@ fn what_an_interrupted_repair_leaves_is_refused_by_a_start_and_cleared_by_the_ne
     assert!(interrupted.is_err() && steps == 2);
     let error = opened(&new, 2).err().unwrap();
     assert!(matches!(error, StoreError::Unfinished { .. }), "{error}");
+    let error = verify(&new, &mut |_| true).err().unwrap();
+    assert!(matches!(error, StoreError::Unfinished { .. }), "{error}");
     repair(&data, &new, &mut |_| true).unwrap();
     source.check(&new, &BTreeSet::new(), "after an interrupted repair");
 }
