@@ -436,15 +436,18 @@ fn what_can_not_be_written_again_for_lack_of_space_is_read_and_written_once_ther
 fn a_sync_that_fails_while_log_space_is_made_ready_may_have_taken_commits_with_it() {
     let folder = folder();
     let (disk, mut world) = relaxed(folder.path());
-    let (job, end) = loop {
-        world.learn(&concept(1, &"x".repeat(9000)));
+    let mut commit = |number: u32, outcome: io::Result<()>| {
+        world.learn(&concept(number, "text"));
         let commit = world.shards[0].next_commit().unwrap();
         write(&commit).unwrap();
-        world.finish(0, Ok(()));
-        if let Some(job) = world.shards[0].next_preparation() {
-            break (job, commit.offset + commit.bytes.len() as u64);
-        }
+        world.finish(0, outcome);
+        commit.offset + commit.bytes.len() as u64
     };
+    let end = commit(1, Ok(()));
+    // What this has left is to be overwritten with zeros.
+    commit(2, Err(io::ErrorKind::StorageFull.into()));
+    world.clock.pass(1_000_000);
+    let job = world.shards[0].next_preparation().unwrap();
     assert!(!world.shards[0].next_sync().is_empty());
     disk.fails.store(true, Ordering::Relaxed);
     let prepared = job.run();
@@ -453,7 +456,7 @@ fn a_sync_that_fails_while_log_space_is_made_ready_may_have_taken_commits_with_i
     world.shards[0].syncs_ended();
     assert!(world.shards[0].health().is_err());
     assert!(world.shards[0].prepared(prepared).is_err());
-    let refused = world.try_learn(&concept(2, "no"));
+    let refused = world.try_learn(&concept(3, "no"));
     assert!(matches!(refused, Err(Refusal::Failed { .. })), "{refused:?}");
     disk.take_written();
     world.clock.pass(1_000_000);
@@ -461,7 +464,7 @@ fn a_sync_that_fails_while_log_space_is_made_ready_may_have_taken_commits_with_i
     let again = disk.take_written();
     assert!(again.iter().any(|range| range.start <= 4096 && range.end == end), "{again:?} {end}");
     world.shards[0].health().unwrap();
-    world.learn(&concept(3, "yes"));
+    world.learn(&concept(4, "yes"));
     world.commit();
     world.stop();
 }
