@@ -13,6 +13,8 @@ use crate::random::{Random, Stream};
 
 /// Kinds of associations that there are here.
 pub(crate) const KINDS: u32 = 3;
+/// Concepts of a crowd that are asked for often.
+const FEW: u64 = 30;
 
 /// A concept, by the places of its namespace and its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,6 +137,11 @@ impl Operation {
     /// The operation of this number.
     pub(crate) fn draw(plan: &Plan, seed: u64, number: u64) -> Operation {
         let random = &mut Random::of(seed, Stream::Operation, number);
+        if number < plan.crowd {
+            let of = Concept { space: 0, id: number as usize };
+            let embedding = vector(plan.spaces[0].dimension, random);
+            return Self::learn(plan, random, number, of, embedding);
+        }
         if random.below(10) < plan.writes {
             return Self::draw_write(plan, random, number);
         }
@@ -153,7 +160,9 @@ impl Operation {
                 limit: *random.pick(&[0, 1, 2, 7]),
             }),
             11..13 => {
-                Operation::Concepts { space: space(plan, random), limit: random.below(6) as u32 }
+                let limit = random.below(6) as u32;
+                let limit = if plan.crowd > 0 { 1_000 * limit } else { limit };
+                Operation::Concepts { space: space(plan, random), limit }
             }
             13..15 => Self::draw_path(plan, random),
             15..17 => Operation::Search(Self::draw_likeness(plan, random)),
@@ -168,22 +177,9 @@ impl Operation {
         match random.below(20) {
             0..10 => {
                 let of = concept(plan, random);
-                let length = random.magnitude(1, plan.content) as usize;
                 let dimension = plan.spaces[of.space].dimension;
                 let embedding = if random.one_in(2) { vector(dimension, random) } else { vec![] };
-                let times = if random.one_in(4) { 0 } else { number + 1 };
-                let record = ConceptRecord {
-                    id: plan.ids[of.id],
-                    namespace: plan.spaces[of.space].name.clone(),
-                    name: Plan::name(of.id),
-                    content: format!("{number} {}", "x".repeat(length)),
-                    embedding,
-                    strength: random.below(8) as f32 / 4.0,
-                    confidence: random.below(5) as f32 / 4.0,
-                    created: times,
-                    updated: times,
-                };
-                Operation::Learn(of, Box::new(record))
+                Self::learn(plan, random, number, of, embedding)
             }
             10..17 => {
                 let of = edge(plan, random);
@@ -203,13 +199,36 @@ impl Operation {
         }
     }
 
+    fn learn(
+        plan: &Plan,
+        random: &mut Random,
+        number: u64,
+        of: Concept,
+        embedding: Vec<f32>,
+    ) -> Operation {
+        let length = random.magnitude(1, plan.content) as usize;
+        let times = if random.one_in(4) { 0 } else { number + 1 };
+        let record = ConceptRecord {
+            id: plan.ids[of.id],
+            namespace: plan.spaces[of.space].name.clone(),
+            name: Plan::name(of.id),
+            content: format!("{number} {}", "x".repeat(length)),
+            embedding,
+            strength: random.below(8) as f32 / 4.0,
+            confidence: random.below(5) as f32 / 4.0,
+            created: times,
+            updated: times,
+        };
+        Operation::Learn(of, Box::new(record))
+    }
+
     pub(crate) fn draw_path(plan: &Plan, random: &mut Random) -> Operation {
         let mode = *random.pick(&[PathMode::Shortest, PathMode::Shortest, PathMode::MostConfident]);
         let from = concept(plan, random);
         Operation::Path(Way {
             space: from.space,
             start: from.id,
-            end: random.below(plan.ids.len() as u64) as usize,
+            end: id(plan, random),
             direction: direction(random),
             max_depth: random.between(1, 6) as u32,
             alternatives: if mode == PathMode::Shortest { random.between(1, 3) as u32 } else { 1 },
@@ -320,13 +339,19 @@ fn space(plan: &Plan, random: &mut Random) -> usize {
     random.below(plan.spaces.len() as u64) as usize
 }
 
+/// Of a crowd some few are asked for often.
+fn id(plan: &Plan, random: &mut Random) -> usize {
+    let all = plan.ids.len() as u64;
+    random.below(if plan.crowd > 0 && random.one_in(2) { FEW } else { all }) as usize
+}
+
 fn concept(plan: &Plan, random: &mut Random) -> Concept {
-    Concept { space: space(plan, random), id: random.below(plan.ids.len() as u64) as usize }
+    Concept { space: space(plan, random), id: id(plan, random) }
 }
 
 fn edge(plan: &Plan, random: &mut Random) -> Edge {
     let Concept { space, id: source } = concept(plan, random);
-    let target = random.below(plan.ids.len() as u64) as usize;
+    let target = id(plan, random);
     Edge { space, source, target, kind: random.below(u64::from(KINDS)) as u32 }
 }
 
