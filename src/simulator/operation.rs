@@ -341,8 +341,8 @@ fn space(plan: &Plan, random: &mut Random) -> usize {
 
 /// Of a crowd some few are asked for often.
 fn id(plan: &Plan, random: &mut Random) -> usize {
-    let all = plan.ids.len() as u64;
-    random.below(if plan.crowd > 0 && random.one_in(2) { FEW } else { all }) as usize
+    let is_of_few = plan.crowd > 0 && random.one_in(2);
+    random.below(if is_of_few { FEW } else { plan.ids.len() as u64 }) as usize
 }
 
 fn concept(plan: &Plan, random: &mut Random) -> Concept {

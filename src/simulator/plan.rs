@@ -17,7 +17,7 @@ pub(crate) struct Space {
 /// Of so many runs one has a crowd that is large enough for a checkpoint of its vector index, and
 /// so many have one that is large enough for an index.
 const RUNS: u64 = 100;
-const LARGE: u64 = 4;
+const LARGE: u64 = 6;
 
 /// How many concepts each core has in a crowd; none in most runs.
 fn crowd(seed: u64) -> u64 {

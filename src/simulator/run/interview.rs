@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sutra_server::SimulatedServer;
-use sutra_wire::{Direction, Durability};
+use sutra_wire::{Direction, Durability, Stats};
 
 use super::Run;
 use super::mood::Mood;
@@ -23,6 +23,15 @@ const DEPTH: usize = 64;
 /// Steps that an answer may take.
 const PATIENCE: u64 = 200_000;
 
+/// So many vectors in an index that was just started are not built yet: they were read.
+const FROM_CHECKPOINT: u64 = 2_000;
+
+/// How many vectors the indexes hold.
+fn indexed(stats: Option<&Stats>) -> u64 {
+    let mut counters = stats.into_iter().flat_map(|stats| &stats.counters);
+    counters.find(|counter| counter.name == "vectors_indexed").map_or(0, |counter| counter.value)
+}
+
 impl Run<'_> {
     /// Looks at everything, compares it with what there may be, and takes it for the truth from
     /// here on.
@@ -38,6 +47,9 @@ impl Run<'_> {
         };
         let is_durable = before != Before::Quiet || self.is_durable(server)?;
         let found = self.read_all(server)?;
+        if before != Before::Quiet && indexed(found.stats.as_ref()) >= FROM_CHECKPOINT {
+            self.coverage.start("with a vector index from its checkpoint");
+        }
         let model = self.model.clone();
         self.model.take_in(before, unsynced, &found).of_kind(kind)?;
         if matches!(before, Before::Damaged(..)) {
@@ -193,10 +205,7 @@ impl Run<'_> {
             };
             checked.map_err(|what| format!("{operation}: {what}")).of_kind(Kind::Answer)?;
             match (&operation, &reply) {
-                (_, Reply::Stats(stats)) => {
-                    let mut counters = stats.counters.iter();
-                    has_index = counters.any(|of| of.name == "vectors_indexed" && of.value > 0);
-                }
+                (_, Reply::Stats(stats)) => has_index = indexed(Some(stats)) > 0,
                 (Operation::Search(likeness), Reply::Hits(hits)) => {
                     if let Some([found, best]) = self.model.recall(likeness, hits) {
                         recall = [recall[0] + found, recall[1] + best];
