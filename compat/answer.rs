@@ -17,6 +17,7 @@ pub(crate) enum Answer<'a> {
     FlushOk,
     HealthCheckOk(&'a ArchivedHealth),
     DeleteConceptOk { deleted: bool },
+    DeleteAssociationOk { deleted: bool },
     GetAssociationOk(Option<&'a ArchivedAssociationRecord>),
     Error { message: &'a str },
 }

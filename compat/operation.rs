@@ -26,6 +26,8 @@ pub(crate) enum Operation {
     Flush,
     HealthCheck,
     DeleteConcept,
+    /// This server's own; no old client sends it.
+    DeleteAssociation,
     GetAssociation,
     GetAllConceptIds,
     LearnConceptV2,
@@ -96,12 +98,14 @@ const ASSOCIATE: &[Field] =
 const CONCEPT: &[Field] = &[text("concept_id"), NAMESPACE];
 const PATH: &[Field] = &[text("start_id"), text("end_id"), integer("max_depth"), NAMESPACE];
 const SEARCH: &[Field] = &[vector("query_vector"), integer("k"), integer("ef_search"), NAMESPACE];
+const DISSOCIATE: &[Field] =
+    &[text("source_id"), text("target_id"), integer("assoc_type"), NAMESPACE];
 const ASSOCIATION: &[Field] = &[text("source_id"), text("target_id"), NAMESPACE];
 const DELETE: &[Field] = &[NAMESPACE, text("id")];
 const NONE: &[Field] = &[NAMESPACE];
 
 impl Operation {
-    pub(crate) const ALL: [Operation; 21] = [
+    pub(crate) const ALL: [Operation; 22] = [
         Operation::LearnConcept,
         Operation::LearnAssociation,
         Operation::QueryConcept,
@@ -112,6 +116,7 @@ impl Operation {
         Operation::Flush,
         Operation::HealthCheck,
         Operation::DeleteConcept,
+        Operation::DeleteAssociation,
         Operation::GetAssociation,
         Operation::GetAllConceptIds,
         Operation::LearnConceptV2,
@@ -152,6 +157,7 @@ impl Operation {
             Operation::Flush => "Flush",
             Operation::HealthCheck => "HealthCheck",
             Operation::DeleteConcept => "DeleteConcept",
+            Operation::DeleteAssociation => "DeleteAssociation",
             Operation::GetAssociation => "GetAssociation",
             Operation::GetAllConceptIds => "GetAllConceptIds",
             Operation::LearnConceptV2 => "LearnConceptV2",
@@ -195,6 +201,7 @@ impl Operation {
             // Its last release ends with an optional string.
             Operation::VectorSearch => (SEARCH, 3, 1),
             Operation::DeleteConcept => (DELETE, 2, 0),
+            Operation::DeleteAssociation => (DISSOCIATE, 3, 0),
             Operation::GetAssociation => (ASSOCIATION, 2, 0),
             _ => (NONE, 0, 0),
         };

@@ -77,6 +77,7 @@ pub fn encode_reply(
             write(Answer::HealthCheckOk(Checked::<Health>::new(payload)?.get()), out)
         }
         Operation::DeleteConcept => write(Answer::DeleteConceptOk { deleted: found }, out),
+        Operation::DeleteAssociation => write(Answer::DeleteAssociationOk { deleted: found }, out),
         other => unreachable!("{} is refused, so it has no reply", other.name()),
     })
 }

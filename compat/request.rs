@@ -56,6 +56,11 @@ pub(crate) enum Request<'a> {
     DeleteConcept {
         id: &'a str,
     },
+    DeleteAssociation {
+        source_id: &'a str,
+        target_id: &'a str,
+        assoc_type: u32,
+    },
     GetAssociation {
         source_id: &'a str,
         target_id: &'a str,
@@ -139,6 +144,15 @@ impl Request<'_> {
             Request::DeleteConcept { id: text } => {
                 archive(out, &ConceptKeyRef { id: ids::read(rule, "id", text)?, namespace });
                 Ok(Opcode::Delete)
+            }
+            Request::DeleteAssociation { source_id, target_id, assoc_type } => {
+                let (source, target) = (
+                    ids::read(rule, "source_id", source_id)?,
+                    ids::read(rule, "target_id", target_id)?,
+                );
+                let kind = Some(assoc_type);
+                archive(out, &AssociationKeyRef { source, target, namespace, kind });
+                Ok(Opcode::Dissociate)
             }
             Request::GetAssociation { source_id, target_id } => {
                 let (source, target) = (

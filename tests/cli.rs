@@ -86,6 +86,25 @@ fn a_first_conversation_goes_as_the_readme_tells_it() {
 }
 
 #[test]
+fn a_dissociate_says_whether_there_was_one_and_leaves_the_others() {
+    let server = Server::start(&[]);
+    for kind in ["semantic", "causal"] {
+        assert_eq!(code(&server.run(&["associate", "dog", "cat", "--type", kind])), 0);
+    }
+    let dissociate = |further: &[&str]| {
+        let output = server.run(&[&["dissociate", "dog", "cat"], further].concat());
+        (code(&output), stdout(&output))
+    };
+    assert_eq!(dissociate(&[]), (0, "removed dog → cat (semantic)\n".into()));
+    assert_eq!(dissociate(&[]), (1, "there is no dog → cat (semantic)\n".into()));
+    let (code, said) = dissociate(&["--type", "causal", "--json"]);
+    let value = serde_json::json!({
+        "removed": true, "source": "dog", "target": "cat", "type": "causal"
+    });
+    assert_eq!((code, serde_json::from_str(&said).ok()), (0, Some(value)));
+}
+
+#[test]
 fn a_delete_says_what_it_removed_also_of_a_concept_that_only_associations_name() {
     let server = Server::start(&[]);
     let deleted = |name: &str| {

@@ -7,7 +7,7 @@ use rkyv::rancor::Error;
 use sutra_client::blocking::Client;
 use sutra_client::{Association, AssociationKind, Concept, ConceptId, Deleted, Neighborhood};
 use sutra_testing::raw::{Raw, frame};
-use sutra_wire::{Checked, ConceptKey, Header, Opcode, Status};
+use sutra_wire::{AssociationKey, Checked, ConceptKey, Header, Opcode, Status};
 
 fn id(name: &str) -> [u8; 16] {
     ConceptId::from_name(name).unwrap().0
@@ -40,6 +40,52 @@ fn neighbors(client: &Client, of: &str) -> Vec<[u8; 16]> {
             page.unwrap().neighbors.iter().map(|neighbor| neighbor.id).collect::<Vec<_>>()
         })
         .collect()
+}
+
+#[test]
+fn one_association_is_removed_at_both_ends_and_stays_removed_after_a_kill() {
+    let mut server = Server::start(&["--cores", "3"]);
+    let client = server.client();
+    // Ends on all cores, so that each core removes for its own client and for the others'.
+    let ends = |number: u32| (format!("source-{number}"), format!("target-{number}"));
+    let kinds = [AssociationKind::SEMANTIC, AssociationKind::CAUSAL];
+    for number in 0..12 {
+        let (source, target) = ends(number);
+        for kind in kinds {
+            client.associate(Association::between(&source, &target).kind(kind)).unwrap();
+        }
+    }
+    for number in 0..12 {
+        let (source, target) = ends(number);
+        assert!(client.dissociate(&source, &target, AssociationKind::CAUSAL).unwrap());
+        assert!(!client.dissociate(&source, &target, AssociationKind::CAUSAL).unwrap());
+        assert!(!client.dissociate(&target, &source, AssociationKind::SEMANTIC).unwrap());
+    }
+    let elsewhere = client.namespace("elsewhere");
+    assert!(!elsewhere.dissociate("source-0", "target-0", AssociationKind::SEMANTIC).unwrap());
+    for _ in 0..2 {
+        let client = server.client();
+        assert_eq!(associations(&client), 12);
+        for number in 0..12 {
+            let (source, target) = ends(number);
+            let (from, to) = (neighbors(&client, &source), neighbors(&client, &target));
+            assert_eq!((from, to), (vec![id(&target)], vec![id(&source)]), "{number}");
+            let found = client.association(&source, &target, None).unwrap().unwrap();
+            assert_eq!(found.kind.to_native(), AssociationKind::SEMANTIC.0);
+        }
+        server = server.kill().start();
+    }
+}
+
+#[test]
+fn a_removal_that_names_no_kind_is_refused_with_words() {
+    let server = Server::start(&[]);
+    let mut raw = Raw::open(server.address);
+    let key = AssociationKey { source: id("a"), target: id("b"), ..AssociationKey::default() };
+    let header = Header { opcode: Opcode::Dissociate as u8, request: 1, ..Header::default() };
+    let reply = raw.ask(header, &rkyv::to_bytes::<Error>(&key).unwrap());
+    assert_eq!(reply.status(), Status::InvalidArgument);
+    assert!(reply.message().contains("name its kind"), "{}", reply.message());
 }
 
 #[test]

@@ -342,7 +342,7 @@ fn a_server_goes_on_with_all_connections_where_its_successor_is_killed_with_all_
     let mut silent = Raw::connect(server.address());
     learn(&mut raw, "dog", "here");
     let mut strange = Strange::successor(&python, &server, 1);
-    strange.hears("Standing");
+    strange.hears("Profile");
     strange.take_all();
     strange.hears("Estate");
     // What comes now waits: nobody serves.
@@ -364,7 +364,7 @@ fn a_successor_of_another_protocol_is_told_so_and_one_that_leaves_is_forgotten()
     let mut server = Succession::start(&[]);
     let python = python();
     Strange::successor(&python, &server, 99).hears("protocol 99");
-    Strange::successor(&python, &server, 1).hears("Standing");
+    Strange::successor(&python, &server, 1).hears("Profile");
     let mut raw = Raw::open(server.address());
     learn(&mut raw, "dog", "here");
     server.take_over();
@@ -404,7 +404,7 @@ fn a_signal_has_a_server_start_its_successor_itself() {
 fn a_server_that_was_told_to_stop_is_not_taken_over() {
     let server = Succession::start(&[]);
     let mut strange = Strange::successor(&python(), &server, 1);
-    strange.hears("Standing");
+    strange.hears("Profile");
     server.stop();
     strange.take_all();
     strange.hears("ended");

@@ -80,8 +80,10 @@ pub(crate) fn write(answer: Answer<'_>, numbering: Numbering, out: &mut Vec<u8>)
             );
         }
         Answer::Error { message } => put(out, &(number(9), message)),
-        Answer::DeleteConceptOk { .. } | Answer::GetAssociationOk(_) => {
-            unreachable!("no number of bincode's stands for DeleteConcept or GetAssociation")
+        Answer::DeleteConceptOk { .. }
+        | Answer::DeleteAssociationOk { .. }
+        | Answer::GetAssociationOk(_) => {
+            unreachable!("no number of bincode's stands for these")
         }
     }
 }

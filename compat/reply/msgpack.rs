@@ -158,6 +158,9 @@ pub(crate) fn write(answer: Answer<'_>, maps: bool, out: &mut Vec<u8>) {
         Answer::DeleteConceptOk { deleted } => {
             out.open("DeleteConceptOk", 1).text("deleted").boolean(deleted);
         }
+        Answer::DeleteAssociationOk { deleted } => {
+            out.open("DeleteAssociationOk", 1).text("deleted").boolean(deleted);
+        }
         Answer::Error { message } => {
             out.open("Error", 1).text("message").text(message);
         }

@@ -270,6 +270,11 @@ impl<'a> Found<'a> {
                 ef_search: self.integer("ef_search", request::EF_SEARCH),
             },
             Operation::DeleteConcept => Request::DeleteConcept { id: self.text("id")? },
+            Operation::DeleteAssociation => Request::DeleteAssociation {
+                source_id: self.text("source_id")?,
+                target_id: self.text("target_id")?,
+                assoc_type: self.integer("assoc_type", 0),
+            },
             Operation::GetAssociation => Request::GetAssociation {
                 source_id: self.text("source_id")?,
                 target_id: self.text("target_id")?,

@@ -537,6 +537,31 @@ fn one_association_is_asked_for_by_its_ends_and_answered_with_its_type_as_a_numb
 }
 
 #[test]
+fn one_association_is_removed_by_its_ends_and_its_type() {
+    let key = |kind| AssociationKey {
+        source: id("a"),
+        target: id("b"),
+        namespace: String::new(),
+        kind: Some(kind),
+    };
+    for (form, kind) in [
+        (json!({"DeleteAssociation": {"source_id": "a", "target_id": "b"}}), 0),
+        (json!({"DeleteAssociation": ["a", "b", 3]}), 3),
+        (json!({"type": "DeleteAssociation", "source_id": "a", "target_id": "b"}), 0),
+    ] {
+        assert_eq!(native(&msgpack(&form)), Ok(Native::Dissociate(key(kind))), "{form}");
+    }
+    let form = json!({"DeleteAssociation": ["a", "b", 3]});
+    let manner = manner(&msgpack(&form), Dialect::default());
+    for (status, deleted) in [(Status::Ok, true), (Status::NotFound, false)] {
+        assert_eq!(
+            json_of(&reply(manner, status, 5, &[])),
+            json!({"DeleteAssociationOk": {"deleted": deleted}})
+        );
+    }
+}
+
+#[test]
 fn all_ids_are_asked_for_of_one_namespace() {
     for form in [
         json!("GetAllConceptIds"),

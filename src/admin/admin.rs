@@ -35,7 +35,7 @@ use crate::exposition;
 use crate::host_name;
 use crate::listener::AdminListener;
 use crate::page::page;
-use crate::routes::{Routes, nowhere};
+use crate::routes::{Routes, nowhere, only_read};
 use crate::view::{Detail, Readiness, Source, View};
 
 /// Requests that are answered at a time: a scraper, a probe, and people.
@@ -131,7 +131,7 @@ pub fn start<S: Source>(
             .with_state(state)
             .merge(told)
             .fallback(nowhere)
-            .method_not_allowed_fallback(nowhere);
+            .method_not_allowed_fallback(only_read);
         let listener = match AdminListener::new(listener) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "the admin port is not served"),
@@ -272,8 +272,13 @@ mod tests {
     }
 
     fn get_as(admin: &Admin, path: &str, headers: &str) -> String {
+        ask(admin, "GET", path, headers)
+    }
+
+    fn ask(admin: &Admin, method: &str, path: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect(admin.address()).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n").unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
         let mut text = Vec::new();
         stream.read_to_end(&mut text).unwrap();
         String::from_utf8_lossy(&text).into_owned()
@@ -327,6 +332,24 @@ mod tests {
             let refused = get(&admin, path);
             assert!(refused.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {refused}");
             assert!(refused.contains(words) && refused.contains("\"code\""), "{path}: {refused}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_read_refuses_other_methods_and_says_which_it_takes() {
+        let admin = started(true);
+        let headers = "Host: localhost\r\nContent-Length: 0";
+        for path in ["/", "/health", "/metrics", "/stats.json", "/api/v1", "/api/v1/things/a"] {
+            for method in ["POST", "PUT", "DELETE"] {
+                let refused = ask(&admin, method, path, headers);
+                assert!(refused.starts_with("HTTP/1.1 405"), "{method} {path}: {refused}");
+                assert!(refused.contains("allow: GET,HEAD"), "{method} {path}: {refused}");
+                assert!(refused.contains("method_not_allowed"), "{method} {path}: {refused}");
+            }
+        }
+        for path in ["/nowhere", "/api/v1/nothing"] {
+            let refused = ask(&admin, "POST", path, headers);
+            assert!(refused.starts_with("HTTP/1.1 404"), "{path}: {refused}");
         }
     }
 

@@ -15,6 +15,8 @@ pub enum Code {
     Forbidden,
     /// What is asked for is not there. 404.
     NotFound,
+    /// The path is there, and knows no such method. 405.
+    WrongMethod,
     /// The server would not: its reason is told. 422.
     Refused,
     /// Nothing can be told now; later perhaps. 503.
@@ -29,6 +31,7 @@ impl Code {
             Self::BadRequest => "bad_request",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
+            Self::WrongMethod => "method_not_allowed",
             Self::Refused => "refused",
             Self::Unavailable => "unavailable",
             Self::TimedOut => "timeout",
@@ -40,6 +43,7 @@ impl Code {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Refused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,

@@ -15,7 +15,7 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, RawQuery};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -109,7 +109,7 @@ impl Routes {
             };
             router = router.route(path, get(answer));
         }
-        router.route(&format!("{INDEX}/{{*rest}}"), get(nowhere))
+        router.route(&format!("{INDEX}/{{*rest}}"), any(nowhere))
     }
 
     fn index(&self, kind: &str) -> Value {
@@ -156,9 +156,14 @@ async fn answered(handler: &Handler, asked: Asked, permits: &Semaphore) -> Respo
     }
 }
 
-/// Where nothing is, in words. Also for paths that know no other method than GET.
+/// Where nothing is, in words.
 pub(crate) async fn nowhere() -> Response {
-    let message =
-        format!("there is no such path, or it answers to GET alone; {INDEX} lists the read API");
+    let message = format!("there is no such path; {INDEX} lists the read API");
     Refusal::new(Code::NotFound, message).into_response()
+}
+
+/// Where something is that knows no such method, in words. Which it knows is in a header.
+pub(crate) async fn only_read() -> Response {
+    let message = "this path is only read: it answers to GET and HEAD alone";
+    Refusal::new(Code::WrongMethod, message).into_response()
 }

@@ -12,6 +12,7 @@ use crate::associate::Associate;
 use crate::backup::Backup;
 use crate::bench::args::Bench;
 use crate::completions::Completions;
+use crate::dissociate::Dissociate;
 use crate::doctor::Doctor;
 use crate::export::Export;
 use crate::grid::args::{Grid, GridCommand};
@@ -96,6 +97,8 @@ pub(crate) enum Command {
     Query(Named),
     /// Store an association between two concepts
     Associate(Associate),
+    /// Remove an association
+    Dissociate(Dissociate),
     /// Delete a concept and its associations
     #[command(after_help = "Example:\n  sutra delete dog")]
     Delete(Named),

@@ -24,6 +24,7 @@ mod completions;
 mod config;
 mod connect;
 mod delete;
+mod dissociate;
 mod doctor;
 mod exit;
 mod export;
@@ -141,6 +142,9 @@ fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Fai
         }
         Command::Associate(associate) => with_client(associate.server(), async |client| {
             associate::run(&client, &associate, output).await
+        }),
+        Command::Dissociate(dissociate) => with_client(dissociate.server(), async |client| {
+            dissociate::run(&client, &dissociate, output).await
         }),
         Command::Delete(named) => {
             with_client(named.server(), async |client| delete::run(&client, &named, output).await)

@@ -106,6 +106,16 @@ impl Client {
         self.runtime.block_on(self.client.associate(association))
     }
 
+    /// As [`crate::Client::dissociate`].
+    pub fn dissociate(
+        &self,
+        source: impl Into<ConceptRef>,
+        target: impl Into<ConceptRef>,
+        kind: AssociationKind,
+    ) -> Result<bool, ClientError> {
+        self.runtime.block_on(self.client.dissociate(source, target, kind))
+    }
+
     /// As [`crate::Client::association`].
     pub fn association(
         &self,

@@ -87,6 +87,23 @@ impl Client {
         self.caller.call(&association.request(self.caller.namespace())?).await?.sequence()
     }
 
+    /// Removes the association of this kind from `source` to `target`; whether there was one. Both
+    /// concepts stay. One that is repeated because its answer was lost may find nothing any more.
+    pub async fn dissociate(
+        &self,
+        source: impl Into<ConceptRef>,
+        target: impl Into<ConceptRef>,
+        kind: AssociationKind,
+    ) -> Result<bool, ClientError> {
+        let key = AssociationKey {
+            source: source.into().id()?.0,
+            target: target.into().id()?.0,
+            namespace: self.caller.namespace().to_owned(),
+            kind: Some(kind.0),
+        };
+        Ok(self.caller.call(&Request::Dissociate(key)).await?.was_found())
+    }
+
     /// Looks an association from `source` to `target` up: the one of this kind, or of the lowest
     /// kind where none is given. `None` where there is no such association.
     pub async fn association(

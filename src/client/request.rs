@@ -15,6 +15,7 @@ pub(crate) enum Request {
     Associate(AssociationRecord),
     Query(ConceptKey),
     Delete(ConceptKey),
+    Dissociate(AssociationKey),
     Association(AssociationKey),
     Concepts(ConceptsRequest),
     UnlearnedSources(ConceptsRequest),
@@ -40,6 +41,7 @@ impl Request {
             Request::Associate(_) => Opcode::Associate,
             Request::Query(_) => Opcode::Query,
             Request::Delete(_) => Opcode::DeleteCounted,
+            Request::Dissociate(_) => Opcode::Dissociate,
             Request::Association(_) => Opcode::Association,
             Request::Concepts(_) => Opcode::Concepts,
             Request::UnlearnedSources(_) => Opcode::UnlearnedSources,
@@ -64,7 +66,7 @@ impl Request {
             Request::Learn(record) => Some(record.id.into()),
             Request::Associate(record) => Some(record.source.into()),
             Request::Query(key) | Request::Delete(key) => Some(key.id.into()),
-            Request::Association(key) => Some(key.source.into()),
+            Request::Dissociate(key) | Request::Association(key) => Some(key.source.into()),
             Request::Neighbors(request) => Some(request.id.into()),
             Request::Path(request) => Some(request.start.into()),
             // A listing's cursor names the core, which is the server's to read; a search asks all
@@ -91,7 +93,9 @@ impl Request {
             Request::Learn(record) => encode_archive(out, header, record),
             Request::Associate(record) => encode_archive(out, header, record),
             Request::Query(key) | Request::Delete(key) => encode_archive(out, header, key),
-            Request::Association(key) => encode_archive(out, header, key),
+            Request::Dissociate(key) | Request::Association(key) => {
+                encode_archive(out, header, key);
+            }
             Request::Concepts(request) | Request::UnlearnedSources(request) => {
                 encode_archive(out, header, request);
             }

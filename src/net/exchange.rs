@@ -10,13 +10,13 @@ use crate::translator::{Manner, Overlap};
 
 /// A request that a message became.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct TranslatedRequest {
     number: u64,
     opcode: u8,
     manner: Manner,
 }
 
-impl Asked {
+impl TranslatedRequest {
     /// `number`: its own among the requests of its connection.
     pub(crate) fn new(number: u64, opcode: u8, manner: Manner) -> Self {
         Self { number, opcode, manner }
@@ -70,7 +70,7 @@ pub(crate) struct Exchange {
     /// The request that it answers, where that overlaps with none.
     asked: FrameBuffer,
     /// The request for its next part, and its payload.
-    follow_up: Option<(Asked, FrameBuffer)>,
+    follow_up: Option<(TranslatedRequest, FrameBuffer)>,
 }
 
 impl Exchange {
@@ -114,18 +114,23 @@ impl Exchange {
     }
 
     /// Keeps what has been gathered until the next part is there, which this request is to bring.
-    pub(crate) fn follow_up(&mut self, asked: Asked, payload: FrameBuffer, gathered: Vec<u8>) {
+    pub(crate) fn follow_up(
+        &mut self,
+        asked: TranslatedRequest,
+        payload: FrameBuffer,
+        gathered: Vec<u8>,
+    ) {
         self.gathered = gathered;
         self.follow_up = Some((asked, payload));
     }
 
     /// The request for the next part found no room.
-    pub(crate) fn put_back_follow_up(&mut self, asked: Asked, payload: FrameBuffer) {
+    pub(crate) fn put_back_follow_up(&mut self, asked: TranslatedRequest, payload: FrameBuffer) {
         self.follow_up = Some((asked, payload));
     }
 
     /// The request for the next part, which is about to be offered.
-    pub(crate) fn take_follow_up(&mut self) -> Option<(Asked, FrameBuffer)> {
+    pub(crate) fn take_follow_up(&mut self) -> Option<(TranslatedRequest, FrameBuffer)> {
         let (asked, payload) = self.follow_up.take()?;
         self.note_asked(&payload);
         Some((asked, payload))
@@ -211,7 +216,7 @@ impl Exchange {
         };
         exchange.follow_up =
             state.follow_up.map(|FollowUpState { number, opcode, manner, payload }| {
-                (Asked::new(number, opcode, Manner(manner)), aligned(&payload))
+                (TranslatedRequest::new(number, opcode, Manner(manner)), aligned(&payload))
             });
         for (number, reply) in state.early {
             exchange.keep(number, reply);

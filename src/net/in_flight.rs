@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sutra_wire::{CHECKSUM, Header, Status};
 
 use crate::connection::ConnectionId;
-use crate::exchange::Asked;
+use crate::exchange::TranslatedRequest;
 use crate::translator::Manner;
 
 /// Sweeps are at least this far apart, which is as exact as timers are. For every slot that a sweep
@@ -96,8 +96,8 @@ impl Unanswered {
     }
 
     /// What it asks, where it came in another protocol.
-    pub(crate) fn asked(&self) -> Asked {
-        Asked::new(self.request, self.opcode, self.manner)
+    pub(crate) fn asked(&self) -> TranslatedRequest {
+        TranslatedRequest::new(self.request, self.opcode, self.manner)
     }
 
     /// Its operation's number.

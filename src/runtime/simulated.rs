@@ -44,7 +44,7 @@ use crate::sockets::{Outgoing, Socket};
 
 /// What a core asked for.
 #[derive(Clone, Debug)]
-pub(crate) enum Asked {
+pub(crate) enum Submitted {
     /// A socket has this slot from now on.
     Register(u32, RawFd),
     /// The slot's socket has gone elsewhere, or was closed.
@@ -63,7 +63,7 @@ pub(crate) enum Asked {
 /// One core's backend.
 pub(crate) struct Simulated {
     clock: VirtualClock,
-    asked: Vec<Asked>,
+    asked: Vec<Submitted>,
     completed: Vec<Completion>,
     accepted: VecDeque<Event<'static>>,
     is_listening: bool,
@@ -99,7 +99,7 @@ impl Simulated {
     }
 
     /// What was asked for since the last call.
-    pub(crate) fn take_asked(&mut self) -> Vec<Asked> {
+    pub(crate) fn take_asked(&mut self) -> Vec<Submitted> {
         std::mem::take(&mut self.asked)
     }
 
@@ -126,16 +126,16 @@ impl Simulated {
     }
 
     pub(crate) fn register(&mut self, slot: u32, fd: BorrowedFd<'_>) -> io::Result<()> {
-        self.asked.push(Asked::Register(slot, fd.as_raw_fd()));
+        self.asked.push(Submitted::Register(slot, fd.as_raw_fd()));
         Ok(())
     }
 
     pub(crate) fn forget(&mut self, slot: u32) {
-        self.asked.push(Asked::Forget(slot));
+        self.asked.push(Submitted::Forget(slot));
     }
 
     pub(crate) fn receive(&mut self, socket: Socket, _: BorrowedFd<'_>, wanted: Receive) {
-        self.asked.push(Asked::Receive(socket, wanted));
+        self.asked.push(Submitted::Receive(socket, wanted));
     }
 
     /// # Safety
@@ -148,15 +148,15 @@ impl Simulated {
     ) {
         let mut rest = Vec::with_capacity(outgoing.len());
         outgoing.copy_rest(&mut rest);
-        self.asked.push(Asked::Send(socket, rest));
+        self.asked.push(Submitted::Send(socket, rest));
     }
 
     pub(crate) fn cancel(&mut self, operation: Operation) {
-        self.asked.push(Asked::Cancel(operation));
+        self.asked.push(Submitted::Cancel(operation));
     }
 
     pub(crate) fn shut_down(&mut self, fd: BorrowedFd<'_>, how: Shutdown) {
-        self.asked.push(Asked::ShutDown(fd.as_raw_fd(), how));
+        self.asked.push(Submitted::ShutDown(fd.as_raw_fd(), how));
     }
 
     /// # Safety
@@ -168,11 +168,11 @@ impl Simulated {
         offset: u64,
         bytes: &[u8],
     ) {
-        self.asked.push(Asked::Write(write, Arc::clone(file), offset, bytes.to_vec()));
+        self.asked.push(Submitted::Write(write, Arc::clone(file), offset, bytes.to_vec()));
     }
 
     pub(crate) fn sync(&mut self, write: u32, file: &Arc<DataFile>) {
-        self.asked.push(Asked::Sync(write, Arc::clone(file)));
+        self.asked.push(Submitted::Sync(write, Arc::clone(file)));
     }
 
     pub(crate) fn submit(&mut self) -> Result<(), RuntimeError> {
@@ -190,7 +190,7 @@ impl Simulated {
 
     pub(crate) fn stop_listening(&mut self) {
         self.is_listening = false;
-        self.asked.push(Asked::StopListening);
+        self.asked.push(Submitted::StopListening);
     }
 
     /// A simulated server has no listeners to keep.

@@ -13,7 +13,7 @@ use crate::ending::Ending;
 use crate::handler::Handler;
 use crate::linux::doorbell::{self, Doorbell};
 use crate::linux::mail::LinuxMail;
-use crate::linux::thread::{self, Made, Make, Never, Order, Orders, Seat};
+use crate::linux::thread::{self, CoreSetup, Made, Make, Never, Order, Orders};
 use crate::pulse::Pulse;
 use crate::{RuntimeError, StartError};
 
@@ -132,12 +132,12 @@ where
     let mut failure = None;
     for (index, mail) in mails.into_iter().enumerate() {
         let Prepared { ending, pulse, .. } = &prepared;
-        let seat = Seat::new(index, &config, mail, &doorbells, ending, pulse);
+        let setup = CoreSetup::new(index, &config, mail, &doorbells, ending, pulse);
         let ((maker, make), (starter, go)) = (channel(), channel());
         let orders = Orders { make, go };
         let (ready, turning) = (ready.clone(), turning.clone());
         let thread = Builder::new().name(format!("core-{index}"));
-        match thread.spawn(move || thread::run(seat, ready, orders, turning)) {
+        match thread.spawn(move || thread::run(setup, ready, orders, turning)) {
             Ok(thread) => prepared.threads.push(thread),
             Err(error) => {
                 failure = Some(RuntimeError::thread("starting a core's thread")(error));

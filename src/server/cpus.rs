@@ -7,7 +7,7 @@ use sutra_store::{StoreError, stored_cores};
 
 use crate::config::ServerConfig;
 use crate::error::ServerError;
-use crate::takeover::Standing;
+use crate::takeover::Profile;
 
 /// Where the cores are.
 pub(crate) struct Seats {
@@ -31,7 +31,7 @@ impl Seats {
 
     /// For a server that takes over: the CPUs that the one before it has, where they are as good.
     /// Their marks are to come.
-    pub(crate) fn after(config: &ServerConfig, before: &Standing) -> Result<Self, ServerError> {
+    pub(crate) fn after(config: &ServerConfig, before: &Profile) -> Result<Self, ServerError> {
         let allowed = allowed_cpus();
         let cpus = match &config.cores {
             Cores::List(list) => list,

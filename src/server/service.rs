@@ -15,7 +15,9 @@ use sutra_wire::{Durability, Opcode};
 use crate::all_cores::{self, AllCores};
 use crate::backups::Backups;
 use crate::core::Core;
-use crate::core::message::{Body, Forwarded, Listed, Message, Question, Ticket, WriteTicket};
+use crate::core::message::{
+    Body, Forwarded, Listed, Message, Question, Ticket, Write, WriteTicket,
+};
 use crate::core::names::{Timer, Token};
 use crate::core::run_queue::LongWork;
 use crate::paths::{self, Paths};
@@ -114,6 +116,7 @@ impl Service for StorageService {
             Some(Opcode::Associate) => self.writes.associate(core, cx, request),
             Some(Opcode::Delete) => self.writes.delete(core, cx, request, false),
             Some(Opcode::DeleteCounted) => self.writes.delete(core, cx, request, true),
+            Some(Opcode::Dissociate) => self.writes.dissociate(core, cx, request),
             Some(Opcode::Query) => reads::concept(core, cx, request),
             Some(Opcode::Association) => reads::association(core, cx, request),
             Some(Opcode::Neighbors) => reads::neighbors(core, cx, request),
@@ -162,6 +165,10 @@ impl Service for StorageService {
                 match request {
                     Forwarded::Write(write) => {
                         self.writes.execute(core, cx, WriteTicket::Request(ticket), write);
+                    }
+                    Forwarded::Dissociate(key) => {
+                        let ticket = WriteTicket::Dissociation { ticket, has_removed: false };
+                        self.writes.execute(core, cx, ticket, Write::Remove(key));
                     }
                     Forwarded::Read(read) => reads::execute(core, cx, ticket, read),
                     Forwarded::Backup(asked) => self.backups.asked(core, cx, ticket, asked),

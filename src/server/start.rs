@@ -24,7 +24,7 @@ use crate::imports::ImportRecord;
 use crate::inherited::Inherited;
 use crate::ports::{PortFacts, Ports, Spoken};
 use crate::report::{ServerInfo, StartReport};
-use crate::takeover::{AdminFacts, Departing, Door, Estate, Left, Predecessor, Standing};
+use crate::takeover::{AdminFacts, Departing, Door, Estate, Left, Predecessor, Profile};
 use crate::trust::Trust;
 
 /// A running server.
@@ -140,7 +140,7 @@ struct Ready {
 
 /// Does all that can fail without the folder, and has the other server hand over what it has.
 fn take_over_from(predecessor: &Predecessor, config: ServerConfig) -> Result<Ready, ServerError> {
-    let before = predecessor.standing();
+    let before = predecessor.profile();
     // The service goes on, and so does the time that it is up.
     let started = before.started();
     let seats = Seats::after(&config, before)?;
@@ -275,15 +275,9 @@ impl Starting {
         let is_stopping = Arc::new(AtomicBool::new(false));
         let port = admin.as_ref().zip(config.admin);
         let port = port.map(|(admin, asked)| AdminFacts { asked, address: admin.address() });
-        let standing = Standing::new(
-            &config,
-            report.cpus.clone(),
-            report.pinned,
-            facts.clone(),
-            port,
-            started,
-        );
-        let door = open_door(&config, standing, postboxes.clone(), &running);
+        let profile =
+            Profile::new(&config, report.cpus.clone(), report.pinned, facts.clone(), port, started);
+        let door = open_door(&config, profile, postboxes.clone(), &running);
         let _set_once = seen.set(RunningCores { postboxes: postboxes.clone(), info });
         Ok(Server {
             running,
@@ -306,7 +300,7 @@ impl Starting {
 /// Where a server that follows comes in. None follows one that only reads.
 fn open_door(
     config: &ServerConfig,
-    standing: Standing,
+    profile: Profile,
     cores: Vec<Postbox<Message>>,
     running: &Running,
 ) -> Option<Door> {
@@ -314,7 +308,7 @@ fn open_door(
         return None;
     }
     let (is_managed, stopper) = (config.is_managed, running.stopper());
-    let door = Door::open(&config.data, standing, cores, is_managed, stopper);
+    let door = Door::open(&config.data, profile, cores, is_managed, stopper);
     door.inspect_err(|error| tracing::warn!(%error, "this server can't be taken over")).ok()
 }
 

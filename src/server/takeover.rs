@@ -18,11 +18,11 @@ mod door;
 mod estate;
 mod heart;
 mod message;
-mod standing;
+mod profile;
 mod successor;
 
 pub(crate) use door::{Door, Left};
 pub(crate) use estate::Estate;
-pub(crate) use standing::{AdminFacts, Standing};
+pub(crate) use profile::{AdminFacts, Profile};
 pub use successor::Departing;
 pub(crate) use successor::Predecessor;

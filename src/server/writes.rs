@@ -1,4 +1,4 @@
-//! Writes: learn, associate, delete, and the steps that deletions are made of.
+//! Writes: learn, associate, dissociate, delete, and the steps that deletions are made of.
 //!
 //! Cost of a learn on its owner's core: one pass of validation, one copy into the log, no
 //! allocation, no system call of its own. On another core: one copy more, into a pooled buffer, and
@@ -14,8 +14,10 @@ use std::collections::VecDeque;
 
 use sutra_driver::status_of;
 use sutra_net::{Context, Flow, ReplyTo, Request};
-use sutra_store::{Acknowledged, Effect, InEdge, Refusal};
-use sutra_wire::{AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Deleted, Status};
+use sutra_store::{Acknowledged, EdgeKey, Effect, InEdge, Refusal};
+use sutra_wire::{
+    AssociationKey, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Deleted, Status,
+};
 
 use crate::core::message::{
     Body, Forwarded, Message, Payload, Ticket, Write, WriteMessage, WriteTicket,
@@ -81,6 +83,45 @@ impl Writes {
         core.at_owner(cx, ConceptId(record.source), request.reply_to, there, |core, cx, ticket| {
             let ticket = WriteTicket::Request(ticket.logged_at(cx.now()));
             logged(cx, request.reply_to, core.shard_mut().associate(record, namespace, ticket))
+        })
+    }
+
+    pub(crate) fn dissociate(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        request: &Request<'_>,
+    ) -> Flow {
+        let Some(key) = validated::<AssociationKey>(cx, request) else { return Flow::Taken };
+        let to = request.reply_to;
+        let Some(kind) = key.kind.as_ref().map(|kind| kind.to_native()) else {
+            cx.refuse(
+                to,
+                Status::InvalidArgument,
+                "to remove an association, name its kind as well",
+            );
+            return Flow::Taken;
+        };
+        let Some(namespace) = core.namespaces().lookup(&key.namespace) else {
+            core.answer_now(cx, Ticket::here(to), Status::NotFound, Payload::Empty);
+            return Flow::Taken;
+        };
+        let (source, target) = (ConceptId(key.source), ConceptId(key.target));
+        let key = EdgeKey { namespace, source, target, kind };
+        let there = |_: &mut Context<'_, Message>| Forwarded::Dissociate(key);
+        core.at_owner(cx, source, to, there, |core, cx, ticket| {
+            let waiter = WriteTicket::Dissociation {
+                ticket: ticket.logged_at(cx.now()),
+                has_removed: false,
+            };
+            match core.shard_mut().dissociate(&key, waiter) {
+                Ok(None) => {
+                    core.answer_now(cx, ticket, Status::NotFound, Payload::Empty);
+                    Flow::Taken
+                }
+                Ok(Some(sequence)) => logged(cx, to, Ok(sequence)),
+                Err(refusal) => logged(cx, to, Err(refusal)),
+            }
         })
     }
 
@@ -266,6 +307,9 @@ impl Writes {
                     WriteTicket::Removal { core, deletion, .. } => {
                         WriteTicket::Removal { core, deletion, has_removed: was_there }
                     }
+                    WriteTicket::Dissociation { ticket, .. } => {
+                        WriteTicket::Dissociation { ticket, has_removed: was_there }
+                    }
                     other => other,
                 };
                 self.tell_target(core, cx, ticket, sequence, edge);
@@ -304,6 +348,10 @@ impl Writes {
             WriteTicket::Request(ticket) => {
                 core.answer(cx, ticket, status, sequence, Payload::Empty);
             }
+            WriteTicket::Dissociation { ticket, has_removed } => {
+                let status = if has_removed { Status::Ok } else { Status::NotFound };
+                core.answer(cx, ticket, status, sequence, Payload::Empty);
+            }
             WriteTicket::Removal { core: asked_by, deletion, has_removed } => {
                 self.tell_removed(core, cx, asked_by, deletion, Ok(has_removed));
             }
@@ -326,7 +374,9 @@ impl Writes {
     ) {
         let (status, message) = (status_of(refusal), refusal.to_string());
         match ticket {
-            WriteTicket::Request(ticket) => core.refuse(cx, ticket, status, message),
+            WriteTicket::Request(ticket) | WriteTicket::Dissociation { ticket, .. } => {
+                core.refuse(cx, ticket, status, message);
+            }
             WriteTicket::Removal { core: asked_by, deletion, .. } => {
                 self.tell_removed(core, cx, asked_by, deletion, Err((status, message)));
             }

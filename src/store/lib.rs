@@ -78,7 +78,7 @@ pub use recovery::ShardReport;
 pub use remake::Remake;
 pub use repair::{RepairReport, repair};
 pub use replace::{ReplaceIn, replace};
-pub use salvage::{Advance, Finding, Loss, LostRecord, Severity, Standing, Watch};
+pub use salvage::{Advance, Finding, Loss, LostRecord, Remains, Severity, Watch};
 pub use shard::{MarkJob, Marked, Shard};
 pub use slab::Slab;
 pub use stats::ShardStats;

@@ -4,8 +4,8 @@
 //! the entries keep their sequences, their times and their archives' bytes; commits and segments
 //! are made anew.
 
+mod lost_records;
 mod report;
-mod standing;
 mod target;
 mod writer;
 
@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use sutra_wire::IdRule;
 
+use self::lost_records::LostRecords;
 pub use self::report::RepairReport;
-use self::standing::Standings;
 use self::target::Target;
 use self::writer::Writer;
 use crate::StoreError;
@@ -35,13 +35,13 @@ pub fn repair(from: &Path, to: &Path, watch: Watch<'_>) -> Result<RepairReport, 
     let target = Target::prepare(from, to)?;
     let Survey { facts, shards, findings, .. } = survey(&source, &mut *watch)?;
     let store = target.number();
-    let mut standings = Standings::of(&shards);
+    let mut lost_records = LostRecords::of(&shards);
     let mut writing = Writing {
         source: &source,
         target: &target,
         store,
         segment_bytes: facts.segment_bytes(),
-        standings: &mut standings,
+        lost_records: &mut lost_records,
         advance: Advance { phase: "writing", done: 0, total: facts.bytes() },
         watch,
     };
@@ -55,7 +55,7 @@ pub fn repair(from: &Path, to: &Path, watch: Watch<'_>) -> Result<RepairReport, 
         bytes += written.bytes;
         found.extend(verdict.findings);
     }
-    standings.note(&mut found);
+    lost_records.note(&mut found);
     found.sort_by(|one, other| (&one.file, one.offset).cmp(&(&other.file, other.offset)));
     let report = RepairReport {
         from: from.to_owned(),
@@ -102,7 +102,7 @@ struct Writing<'a> {
     target: &'a Target,
     store: u64,
     segment_bytes: usize,
-    standings: &'a mut Standings,
+    lost_records: &'a mut LostRecords,
     advance: Advance,
     watch: Watch<'a>,
 }
@@ -123,10 +123,10 @@ impl Writing<'_> {
                 return Err(StoreError::Option("the repair was ended".to_owned()));
             }
             for (_, entry) in taken.entries(image.content()) {
-                if !self.standings.is_empty()
+                if !self.lost_records.is_empty()
                     && let Ok(place) = Place::of(&entry)
                 {
-                    self.standings.meet(&entry, &place);
+                    self.lost_records.meet(&entry, &place);
                 }
                 writer.append(&entry)?;
             }

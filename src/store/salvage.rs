@@ -22,7 +22,7 @@ mod watch;
 pub(crate) use self::facts::Facts;
 use self::files::{by_shard, list};
 use self::finding::damage;
-pub use self::finding::{Finding, Loss, LostRecord, Severity, Standing};
+pub use self::finding::{Finding, Loss, LostRecord, Remains, Severity};
 pub(crate) use self::image::Image;
 use self::judge::judge;
 pub(crate) use self::judge::{Taken, Verdict};

@@ -18,7 +18,7 @@ pub struct ConceptKey {
     pub namespace: String,
 }
 
-/// Names an association: what reading one takes.
+/// Names an association: what reading or removing one takes.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[rkyv(derive(Debug))]
 pub struct AssociationKey {
@@ -28,7 +28,8 @@ pub struct AssociationKey {
     pub target: [u8; 16],
     /// The namespace of both ends.
     pub namespace: String,
-    /// An [`crate::AssociationKind`]. Without it the association of the lowest kind is found.
+    /// An [`crate::AssociationKind`]. Without it the association of the lowest kind is found; one
+    /// that is to be removed needs it.
     pub kind: Option<u32>,
 }
 

@@ -98,6 +98,12 @@ class AsyncStorageClient:
         """As `StorageClient.delete_concept`."""
         return await self._call(_requests.delete_concept(concept_id))
 
+    async def delete_association(
+        self, source_id: str, target_id: str, assoc_type: int = 0
+    ) -> bool:
+        """As `StorageClient.delete_association`."""
+        return await self._call(_requests.delete_association(source_id, target_id, assoc_type))
+
     async def learn_concept_v2(self, content: str, options: Mapping[str, Any] | None = None) -> str:
         """As `StorageClient.learn_concept_v2`."""
         return await self._call(_requests.learn_concept_v2(content, options))

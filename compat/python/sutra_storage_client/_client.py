@@ -137,6 +137,13 @@ class StorageClient:
         associated."""
         return self._call(_requests.delete_concept(concept_id))
 
+    def delete_association(self, source_id: str, target_id: str, assoc_type: int = 0) -> bool:
+        """Removes the association of these ends and type; whether there was one.
+
+        Others between the two stay, and so do both concepts.
+        """
+        return self._call(_requests.delete_association(source_id, target_id, assoc_type))
+
     def learn_concept_v2(self, content: str, options: Mapping[str, Any] | None = None) -> str:
         """Stores text whose embedding and id the server makes, and returns the id.
 

@@ -193,6 +193,12 @@ def delete_concept(concept_id: str) -> Call[bool]:
     return Call({"DeleteConcept": fields}, "DeleteConceptOk", lambda body: bool(body["deleted"]))
 
 
+def delete_association(source_id: str, target_id: str, assoc_type: int) -> Call[bool]:
+    fields = {"source_id": source_id, "target_id": target_id, "assoc_type": assoc_type}
+    request = {"DeleteAssociation": fields}
+    return Call(request, "DeleteAssociationOk", lambda body: bool(body["deleted"]))
+
+
 def _options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     given = {name: value for name, value in (options or {}).items() if value is not None}
     return {**_LEARN_OPTIONS, **given}

@@ -186,6 +186,17 @@ def test_all_ids_are_listed_and_a_deleted_one_is_not(make_client: Any, server: S
         )
 
 
+def test_one_association_is_removed_by_its_ends_and_type(make_client: Any, server: Server) -> None:
+    with make_client(server.address) as client:
+        client.learn_association("dog", "animal", 3)
+        client.learn_association("dog", "animal", 1)
+        assert client.delete_association("dog", "animal") is False, "there is none of type 0"
+        assert client.delete_association("dog", "animal", 3) is True
+        assert client.delete_association("dog", "animal", 3) is False
+        assert client.get_association("dog", "animal")["type"] == 1
+        assert client.stats()["edges"] == 1
+
+
 def test_a_learn_is_the_whole_record_and_an_id_is_no_name(make_client: Any, server: Server) -> None:
     with make_client(server.address) as client:
         client.learn_concept("dog", "barks", embedding=[1.0, 0.0], strength=2.0, confidence=0.5)

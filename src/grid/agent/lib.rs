@@ -27,7 +27,6 @@
 //! tokio process without a core of its own. It knows neither the store nor the master.
 
 mod agent;
-mod asked;
 mod backoff;
 mod config;
 mod core;
@@ -49,6 +48,7 @@ mod live_process;
 mod logs;
 mod memory;
 mod mounts;
+mod new_node;
 mod node;
 mod orders;
 mod overview;

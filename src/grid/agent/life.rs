@@ -11,7 +11,7 @@ use crate::error::AgentError;
 use crate::folder::LOGS;
 use crate::list::NodeRecord;
 use crate::live_process::{LiveProcess, Look};
-use crate::orders::{Keeper, Orders, orders};
+use crate::orders::{NodeTask, Orders, orders};
 use crate::process::Process;
 use crate::{data_folder, disk_space, logs, paths};
 
@@ -41,9 +41,9 @@ pub(crate) enum End {
 
 impl Life {
     /// What a task needs, and the way to it.
-    pub(crate) fn of(core: &Arc<AgentCore>, id: &str) -> (Keeper, Self) {
-        let (keeper, orders) = orders();
-        (keeper, Self { core: Arc::clone(core), id: id.into(), orders })
+    pub(crate) fn of(core: &Arc<AgentCore>, id: &str) -> (NodeTask, Self) {
+        let (task, orders) = orders();
+        (task, Self { core: Arc::clone(core), id: id.into(), orders })
     }
 
     fn record(&self) -> Result<NodeRecord, String> {

@@ -18,9 +18,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 
-use crate::asked::Asked;
 use crate::error::Refusal;
 use crate::identity::AgentIdentity;
+use crate::new_node::NewNode;
 use crate::supervisor::Supervisor;
 
 /// A master has one or a few. More than this come from something that goes wrong elsewhere.
@@ -198,16 +198,16 @@ fn asked(
     memory_limit_mb: u64,
     port: u32,
     options: Option<SpawnOptions>,
-) -> Asked {
+) -> NewNode {
     match options {
         Some(SpawnOptions { name, cores, compat_port }) => {
-            Asked { name, storage_path, cores, memory_limit_mb, port, compat_port }
+            NewNode { name, storage_path, cores, memory_limit_mb, port, compat_port }
         }
-        None => Asked { storage_path, memory_limit_mb, compat_port: port, ..Asked::default() },
+        None => NewNode { storage_path, memory_limit_mb, compat_port: port, ..NewNode::default() },
     }
 }
 
-async fn spawn(supervisor: &Supervisor, asked: &Asked) -> (GridReply, Option<ReplyDetails>) {
+async fn spawn(supervisor: &Supervisor, asked: &NewNode) -> (GridReply, Option<ReplyDetails>) {
     match supervisor.spawn(asked).await {
         Ok(node) => {
             let NodeReport { node_id, compat_endpoint: endpoint, .. } = node;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::config::Timings;
 use crate::host;
 use crate::list::{NodeRecord, Wanted};
-use crate::orders::Keeper;
+use crate::orders::NodeTask;
 use crate::process::ProcessId;
 
 /// A node.
@@ -25,7 +25,7 @@ pub(crate) struct Node {
     /// Since when its health has not answered, where there is a process that should.
     unanswered: Option<Instant>,
     /// The way to the task that looks after it, where there is one.
-    keeper: Option<Keeper>,
+    task: Option<NodeTask>,
 }
 
 impl Node {
@@ -36,12 +36,12 @@ impl Node {
             Wanted::Stopped => NodeState::Stopped,
             Wanted::GivenUp => NodeState::GaveUp,
         };
-        Self { state, unanswered: None, keeper: None, record }
+        Self { state, unanswered: None, task: None, record }
     }
 
     /// The same with a task that looks after it.
-    pub(crate) fn kept(record: NodeRecord, keeper: Keeper) -> Self {
-        Self { keeper: Some(keeper), ..Self::of(record) }
+    pub(crate) fn kept(record: NodeRecord, task: NodeTask) -> Self {
+        Self { task: Some(task), ..Self::of(record) }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -58,13 +58,13 @@ impl Node {
         [self.record.port, self.record.compat_port].into_iter().chain(admin)
     }
 
-    pub(crate) fn keeper(&self) -> Option<&Keeper> {
-        self.keeper.as_ref()
+    pub(crate) fn task(&self) -> Option<&NodeTask> {
+        self.task.as_ref()
     }
 
     /// Whether it takes one of the agent's places.
     pub(crate) fn is_active(&self) -> bool {
-        self.record.wanted == Wanted::Running || self.keeper.is_some()
+        self.record.wanted == Wanted::Running || self.task.is_some()
     }
 
     /// Whether it goes by this id or name.
@@ -180,22 +180,22 @@ impl Node {
     /// It has been given up, on disk as well.
     pub(crate) fn given_up(&mut self) {
         self.state = NodeState::GaveUp;
-        self.keeper = None;
+        self.task = None;
     }
 
     /// Somebody wants it stopped. The way to the task that has to stop it, where there is one.
-    pub(crate) fn want_stopped(&mut self) -> Option<Keeper> {
+    pub(crate) fn want_stopped(&mut self) -> Option<NodeTask> {
         self.record.wanted = Wanted::Stopped;
-        if self.keeper.is_none() {
+        if self.task.is_none() {
             self.state = NodeState::Stopped;
         }
-        self.keeper.clone()
+        self.task.clone()
     }
 
     /// The node was stopped.
     pub(crate) fn stopped(&mut self) {
         self.state = NodeState::Stopped;
-        self.keeper = None;
+        self.task = None;
         self.record.process = None;
         let is_wanted = self.record.wanted == Wanted::Running;
         self.record.detail =

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 /// The agent's end.
 #[derive(Clone, Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct NodeTask {
     stop: watch::Sender<bool>,
     /// Closed when the task has ended.
     done: watch::Receiver<()>,
@@ -21,13 +21,13 @@ pub(crate) struct Orders {
 }
 
 /// Both ends.
-pub(crate) fn orders() -> (Keeper, Orders) {
+pub(crate) fn orders() -> (NodeTask, Orders) {
     let (stop, told) = watch::channel(false);
     let (finished, done) = watch::channel(());
-    (Keeper { stop, done }, Orders { stop: told, _done: finished })
+    (NodeTask { stop, done }, Orders { stop: told, _done: finished })
 }
 
-impl Keeper {
+impl NodeTask {
     /// Tells the task to stop its node.
     pub(crate) fn stop(&self) {
         self.stop.send_replace(true);

@@ -15,12 +15,12 @@ use sutra_wire::grid::NodeReport;
 use sutra_wire::limits;
 use tokio::time::timeout;
 
-use crate::asked::{Asked, Offer};
 use crate::core::AgentCore;
 use crate::error::Refusal;
 use crate::life::{End, Life};
 use crate::list::{NodeRecord, Wanted};
 use crate::live_process::LiveProcess;
+use crate::new_node::{NewNode, Offer};
 use crate::node::Node;
 use crate::paths::Made;
 use crate::process::{self, Process};
@@ -82,15 +82,15 @@ impl Supervisor {
                 self.core.nodes().add(node);
                 continue;
             }
-            let (keeper, life) = Life::of(&self.core, &record.id);
+            let (task, life) = Life::of(&self.core, &record.id);
             if !is_wanted {
                 // One that was told to stop while its agent ended still is.
-                keeper.stop();
+                task.stop();
             }
             // One that has ended with its host has not ended by itself.
             let had = record.process.as_ref().is_some_and(|process| process.boot == boot);
             let died = (had && live.is_none()).then(|| DIED_UNSEEN.to_owned());
-            let mut node = Node::kept(record, keeper);
+            let mut node = Node::kept(record, task);
             if let Some(live) = &live {
                 adopted += 1;
                 tracing::info!(
@@ -126,7 +126,7 @@ impl Supervisor {
 
     /// Starts a node and answers when its health does. A stopped or given-up one whose folder or,
     /// where no folder is named, whose name is asked for is taken up again, under its old id.
-    pub(crate) async fn spawn(&self, asked: &Asked) -> Result<NodeReport, Refusal> {
+    pub(crate) async fn spawn(&self, asked: &NewNode) -> Result<NodeReport, Refusal> {
         let (reserved, mut life) = self.reserve(asked)?;
         let nodes = self.core.nodes();
         if let Err(error) = nodes.save().await {
@@ -190,7 +190,7 @@ impl Supervisor {
     }
 
     /// Checks what is asked for against all nodes, and puts the node on the list, at one moment.
-    fn reserve(&self, asked: &Asked) -> Result<(Reserved, Life), Refusal> {
+    fn reserve(&self, asked: &NewNode) -> Result<(Reserved, Life), Refusal> {
         if self.is_closed.load(Ordering::Relaxed) {
             return Err(Refusal::Stopping);
         }
@@ -214,8 +214,8 @@ impl Supervisor {
                     nodes.iter().position(|node| !node.is_active()).ok_or(Refusal::ListFull)?;
                 forgotten = Some(nodes.remove(at).record().clone());
             }
-            let (keeper, life) = Life::of(&self.core, &id);
-            nodes.push(Node::kept(record, keeper));
+            let (task, life) = Life::of(&self.core, &id);
+            nodes.push(Node::kept(record, task));
             let had_log = launcher.log(&id).exists();
             Ok((Reserved { id, before, forgotten, had_log }, life))
         })
@@ -246,11 +246,11 @@ impl Supervisor {
     pub(crate) async fn stop(&self, name: &str) -> Result<(), Refusal> {
         let found = self.status(name).ok_or_else(|| Refusal::Unknown { node: name.into() })?;
         let id = found.node_id;
-        let keeper = self.core.nodes().change(&id, Node::want_stopped);
+        let task = self.core.nodes().change(&id, Node::want_stopped);
         self.core.nodes().save_or_warn().await;
-        let Some(keeper) = keeper.flatten() else { return Ok(()) };
-        keeper.stop();
-        match timeout(self.patience(), keeper.ended()).await {
+        let Some(task) = task.flatten() else { return Ok(()) };
+        task.stop();
+        match timeout(self.patience(), task.ended()).await {
             Ok(()) => Ok(()),
             Err(_) => {
                 Err(Refusal::NotStopped { node: id, problem: "its process does not end".into() })
@@ -265,13 +265,13 @@ impl Supervisor {
 
     /// Stops all nodes at once; they are still wanted, and started by the next agent here.
     pub(crate) async fn stop_all(&self) {
-        let keepers = self.core.nodes().keepers();
-        for keeper in &keepers {
-            keeper.stop();
+        let tasks = self.core.nodes().tasks();
+        for task in &tasks {
+            task.stop();
         }
         let all = async {
-            for keeper in keepers {
-                keeper.ended().await;
+            for task in tasks {
+                task.ended().await;
             }
         };
         if timeout(self.patience(), all).await.is_err() {

@@ -19,7 +19,7 @@ use crate::folder::Folder;
 use crate::list::{self, NodeRecord};
 use crate::mounts::Mounts;
 use crate::node::Node;
-use crate::orders::Keeper;
+use crate::orders::NodeTask;
 use crate::{host, ports};
 
 /// All nodes of an agent.
@@ -172,8 +172,8 @@ impl NodeTable {
     }
 
     /// The tasks that look after nodes.
-    pub(crate) fn keepers(&self) -> Vec<Keeper> {
-        self.nodes().iter().filter_map(|node| node.keeper().cloned()).collect()
+    pub(crate) fn tasks(&self) -> Vec<NodeTask> {
+        self.nodes().iter().filter_map(|node| node.task().cloned()).collect()
     }
 
     /// The nodes' processes, where they have one.

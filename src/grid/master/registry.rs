@@ -15,11 +15,11 @@ mod ages;
 mod facts;
 mod names;
 mod nodes;
+mod proof;
 mod refused;
 mod reports;
 mod reservations;
 mod shares;
-mod standing;
 mod state;
 #[cfg(test)]
 mod tests;

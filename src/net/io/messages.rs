@@ -12,7 +12,7 @@ use sutra_wire::{FrameBuffer, FrameError, Header, Parsed, Status};
 use super::Io;
 use crate::counters::Count;
 use crate::envelope::Envelope;
-use crate::exchange::Asked;
+use crate::exchange::TranslatedRequest;
 use crate::in_flight::{Arrival, Unanswered};
 use crate::protocol::Protocol;
 use crate::translator::{Manner, Overlap, Translated};
@@ -111,7 +111,7 @@ impl Io {
             self.exchange(index).map(|exchange| exchange.spoken(manner)).unwrap_or_default();
         let next = match translated {
             Translated::Request { opcode, overlap, .. } => {
-                let header = Asked::new(number, opcode, manner).header(written.len());
+                let header = TranslatedRequest::new(number, opcode, manner).header(written.len());
                 Next::Request(Incoming { header, payload: written, length, manner, overlap })
             }
             Translated::Answered { .. } => {

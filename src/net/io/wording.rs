@@ -7,7 +7,7 @@ use sutra_wire::{ErrorMessage, FrameBuffer, Header, encode_archive};
 use super::{Io, Refusal};
 use crate::connection::ConnectionId;
 use crate::envelope::Envelope;
-use crate::exchange::{Asked, Exchange};
+use crate::exchange::{Exchange, TranslatedRequest};
 use crate::output::Body;
 use crate::protocol::Protocol;
 use crate::slow::Answered;
@@ -23,7 +23,7 @@ impl Io {
     pub(crate) fn take_follow_up(
         &mut self,
         index: usize,
-    ) -> Option<(ConnectionId, Asked, FrameBuffer)> {
+    ) -> Option<(ConnectionId, TranslatedRequest, FrameBuffer)> {
         let connection = self.connections.get_mut(index)?;
         let id = connection.id();
         let (asked, payload) = connection.protocol_mut().exchange()?.take_follow_up()?;
@@ -31,7 +31,12 @@ impl Io {
     }
 
     /// That request found no room.
-    pub(crate) fn put_back_follow_up(&mut self, index: usize, asked: Asked, payload: FrameBuffer) {
+    pub(crate) fn put_back_follow_up(
+        &mut self,
+        index: usize,
+        asked: TranslatedRequest,
+        payload: FrameBuffer,
+    ) {
         if let Some(exchange) = self.exchange(index) {
             exchange.put_back_follow_up(asked, payload);
         }

@@ -29,7 +29,7 @@ const TOKIO_URING_ENTRIES: u32 = 64;
 pub(crate) type Never = std::convert::Infallible;
 
 /// What a core's thread starts with.
-pub(crate) struct Seat<M> {
+pub(crate) struct CoreSetup<M> {
     index: usize,
     config: Arc<Config>,
     mail: LinuxMail<M>,
@@ -38,7 +38,7 @@ pub(crate) struct Seat<M> {
     pulse: Pulse,
 }
 
-impl<M: Send + 'static> Seat<M> {
+impl<M: Send + 'static> CoreSetup<M> {
     pub(crate) fn new(
         index: usize,
         config: &Arc<Config>,
@@ -46,10 +46,10 @@ impl<M: Send + 'static> Seat<M> {
         doorbells: &Arc<[Doorbell]>,
         ending: &Arc<Ending>,
         pulse: &Pulse,
-    ) -> Seat<M> {
+    ) -> CoreSetup<M> {
         let (config, doorbells, ending) =
             (Arc::clone(config), Arc::clone(doorbells), Arc::clone(ending));
-        Seat { index, config, mail, doorbells, ending, pulse: pulse.clone() }
+        CoreSetup { index, config, mail, doorbells, ending, pulse: pulse.clone() }
     }
 
     fn pin(&self) -> Result<(), RuntimeError> {
@@ -82,7 +82,7 @@ pub(crate) struct Orders<H: Handler, E> {
 /// A core's thread from beginning to end. Whether it was set up goes to `ready`, what ends its
 /// turns early is returned.
 pub(crate) fn run<H, E>(
-    seat: Seat<H::Message>,
+    setup: CoreSetup<H::Message>,
     ready: Sender<Result<(), RuntimeError>>,
     orders: Orders<H, E>,
     turning: Sender<Never>,
@@ -90,8 +90,8 @@ pub(crate) fn run<H, E>(
 where
     H: Handler,
 {
-    let _end_all = EndAll::new(&seat.ending);
-    let runtime = match seat.pin().and_then(|()| build_runtime()) {
+    let _end_all = EndAll::new(&setup.ending);
+    let runtime = match setup.pin().and_then(|()| build_runtime()) {
         Ok(runtime) => runtime,
         Err(error) => {
             // Unheard only if `prepare` itself has died.
@@ -100,8 +100,8 @@ where
         }
     };
     runtime.block_on(async {
-        let pace = Pace::new(seat.config.spin);
-        let (buffers, core, parking) = match set_up(seat) {
+        let pace = Pace::new(setup.config.spin);
+        let (buffers, core, parking) = match set_up(setup) {
             Ok(set_up) => set_up,
             Err(error) => {
                 let _ = ready.send(Err(error));
@@ -156,9 +156,9 @@ fn build_runtime() -> Result<tokio_uring::Runtime, RuntimeError> {
 /// Builds a core's ring, inside its runtime. The buffers are to be dropped after the core: its ring
 /// writes to them until it is gone.
 fn set_up<M: Send + 'static>(
-    seat: Seat<M>,
+    setup: CoreSetup<M>,
 ) -> Result<(ReceiveBuffers, Core<M>, Parking), RuntimeError> {
-    let Seat { index, config, mail, doorbells, ending, pulse } = seat;
+    let CoreSetup { index, config, mail, doorbells, ending, pulse } = setup;
     let parking = Parking::new(&doorbells[index])?;
     let (buffers, linux, features) = Linux::new(&config, doorbells, index)?;
     let core = Core::new(index, Backend::Linux(linux), features, Mail::Linux(mail), ending, &pulse);

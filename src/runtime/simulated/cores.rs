@@ -35,7 +35,7 @@ pub struct SimulatedConfig {
 const PIECE: usize = 16 * 1024;
 
 /// One core, and what it has with the world.
-struct Seat<H: Handler> {
+struct OneCore<H: Handler> {
     turns: Turns<H>,
     operations: Operations,
     /// Whether its next turn needs nothing to wake it.
@@ -94,7 +94,7 @@ pub trait Simulation {
 
 /// The cores of a simulation, for a [`Simulation`]'s scheduler.
 pub struct SimulatedCores<H: Handler> {
-    seats: Vec<Seat<H>>,
+    cores: Vec<OneCore<H>>,
     post: Rc<RefCell<Post<H::Message>>>,
     network: Network,
     clock: VirtualClock,
@@ -115,7 +115,7 @@ impl<H: Handler> SimulatedCores<H> {
         let ending = Arc::new(Ending::new(config.cores, || {}));
         let pulse = Pulse::new(config.cores, || {});
         let post = Post::new(config.cores, config.mailbox);
-        let mut seats = Vec::with_capacity(config.cores);
+        let mut cores = Vec::with_capacity(config.cores);
         for index in 0..config.cores {
             let backend = Backend::Simulated(Simulated::new(clock.clone()).listening());
             let mail = Mail::Simulated(SimulatedMail::new(index, &post));
@@ -125,29 +125,29 @@ impl<H: Handler> SimulatedCores<H> {
                 .map_err(|error| StartError::Handler { core: index, error })?;
             let turns = Turns::new(handler, core, Buffers::Simulated(Pieces::default()));
             let operations = Operations::default();
-            seats.push(Seat { turns, operations, is_awake: true, is_over: false });
+            cores.push(OneCore { turns, operations, is_awake: true, is_over: false });
         }
-        Ok(SimulatedCores { seats, post, network: Network::default(), clock, ending })
+        Ok(SimulatedCores { cores, post, network: Network::default(), clock, ending })
     }
 
     fn turn(&mut self, core: usize) {
-        let seat = &mut self.seats[core];
-        if seat.is_over {
+        let one = &mut self.cores[core];
+        if one.is_over {
             return;
         }
         self.post.borrow_mut().take_bell(core);
-        match seat.turns.turn() {
-            Some(next) => seat.is_awake = next == Next::Again || seat.turns.core().has_work(),
-            None => seat.is_over = true,
+        match one.turns.turn() {
+            Some(next) => one.is_awake = next == Next::Again || one.turns.core().has_work(),
+            None => one.is_over = true,
         }
-        let asked = seat.turns.core().backend().simulated().take_asked();
-        seat.operations.begin(asked, &mut self.network);
+        let asked = one.turns.core().backend().simulated().take_asked();
+        one.operations.begin(asked, &mut self.network);
     }
 }
 
 impl<H: Handler> Simulation for SimulatedCores<H> {
     fn cores(&self) -> usize {
-        self.seats.len()
+        self.cores.len()
     }
 
     fn network(&mut self) -> &mut Network {
@@ -165,7 +165,7 @@ impl<H: Handler> Simulation for SimulatedCores<H> {
         let socket: OwnedFd = std::fs::File::open("/dev/null").map_err(failed)?.into();
         let id = self.network.open(std::os::fd::AsRawFd::as_raw_fd(&socket), capacity);
         let peer = ([127, 0, 0, 1], 40_000).into();
-        let backend = self.seats[core].turns.core().backend().simulated();
+        let backend = self.cores[core].turns.core().backend().simulated();
         if backend.accept(Event::Accepted { listener, socket, peer }) {
             return Ok(Some(id));
         }
@@ -176,11 +176,11 @@ impl<H: Handler> Simulation for SimulatedCores<H> {
     fn steps(&mut self, into: &mut Vec<Step>) {
         let now = self.clock.peek();
         let post = self.post.borrow();
-        for (core, seat) in self.seats.iter_mut().enumerate() {
-            if !seat.is_over && (seat.is_woken(now) || post.is_rung(core)) {
+        for (core, one) in self.cores.iter_mut().enumerate() {
+            if !one.is_over && (one.is_woken(now) || post.is_rung(core)) {
                 into.push(Step::Turn { core });
             }
-            seat.operations.steps(core, &self.network, into);
+            one.operations.steps(core, &self.network, into);
             if post.has_worker_job(core) {
                 into.push(Step::Compute { core });
             }
@@ -191,7 +191,7 @@ impl<H: Handler> Simulation for SimulatedCores<H> {
         if post.has_background_job() {
             into.push(Step::Background);
         }
-        let cores = self.seats.len();
+        let cores = self.cores.len();
         let pairs = (0..cores).flat_map(|from| (0..cores).map(move |to| (from, to)));
         let delivered = pairs.filter(|(from, to)| post.on_the_way(*from, *to) > 0);
         into.extend(delivered.map(|(from, to)| Step::Deliver { from, to }));
@@ -201,15 +201,15 @@ impl<H: Handler> Simulation for SimulatedCores<H> {
         match step {
             Step::Turn { core } => self.turn(core),
             Step::Receive { core, slot } => {
-                let Seat { turns, operations, .. } = &mut self.seats[core];
+                let OneCore { turns, operations, .. } = &mut self.cores[core];
                 operations.receive(turns, &mut self.network, slot, PIECE, chance);
             }
             Step::Send { core, slot } => {
-                let Seat { turns, operations, .. } = &mut self.seats[core];
+                let OneCore { turns, operations, .. } = &mut self.cores[core];
                 operations.send(turns, &mut self.network, slot, chance);
             }
             Step::Write { core, write } => {
-                let Seat { turns, operations, .. } = &mut self.seats[core];
+                let OneCore { turns, operations, .. } = &mut self.cores[core];
                 operations.write(turns, write);
             }
             Step::Deliver { from, to } => {
@@ -237,16 +237,16 @@ impl<H: Handler> Simulation for SimulatedCores<H> {
     }
 
     fn earliest_timer(&mut self) -> Option<Instant> {
-        let seats = self.seats.iter_mut().filter(|seat| !seat.is_over);
-        seats.filter_map(|seat| seat.turns.core().earliest_timer()).min()
+        let cores = self.cores.iter_mut().filter(|one| !one.is_over);
+        cores.filter_map(|one| one.turns.core().earliest_timer()).min()
     }
 
     fn overslept(&mut self) -> Option<usize> {
-        self.seats.iter_mut().position(|seat| !seat.is_over && seat.turns.core().has_work())
+        self.cores.iter_mut().position(|one| !one.is_over && one.turns.core().has_work())
     }
 
     fn writes(&self) -> usize {
-        self.seats.iter().map(|seat| seat.operations.writes()).sum()
+        self.cores.iter().map(|one| one.operations.writes()).sum()
     }
 
     fn shut_down(&mut self) {
@@ -254,17 +254,17 @@ impl<H: Handler> Simulation for SimulatedCores<H> {
     }
 
     fn are_over(&self) -> bool {
-        self.seats.iter().all(|seat| seat.is_over)
+        self.cores.iter().all(|one| one.is_over)
     }
 
     fn interrupt(mut self: Box<Self>) {
-        for seat in &mut self.seats {
-            seat.operations.interrupt();
+        for one in &mut self.cores {
+            one.operations.interrupt();
         }
     }
 }
 
-impl<H: Handler> Seat<H> {
+impl<H: Handler> OneCore<H> {
     /// Whether its next turn may come: it is awake, or something has woken it. Of what has arrived
     /// in its mailbox only the bell tells.
     fn is_woken(&mut self, now: Instant) -> bool {

@@ -39,7 +39,7 @@ enum Told {
 
 /// What a core asked for, as far as these tests look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum Submitted {
     Receive(Socket, Receive),
     /// With how many bytes are left.
     Send(Socket, usize),
@@ -49,15 +49,15 @@ enum Asked {
     Sync(u32),
 }
 
-impl Asked {
-    fn of(asked: simulated::Asked) -> Option<Asked> {
-        use simulated::Asked as By;
+impl Submitted {
+    fn of(asked: simulated::Submitted) -> Option<Submitted> {
+        use simulated::Submitted as By;
         Some(match asked {
-            By::Receive(socket, wanted) => Asked::Receive(socket, wanted),
-            By::Send(socket, bytes) => Asked::Send(socket, bytes.len()),
-            By::Cancel(operation) => Asked::Cancel(operation),
-            By::Write(write, _, offset, bytes) => Asked::Write(write, offset, bytes.len()),
-            By::Sync(write, _) => Asked::Sync(write),
+            By::Receive(socket, wanted) => Submitted::Receive(socket, wanted),
+            By::Send(socket, bytes) => Submitted::Send(socket, bytes.len()),
+            By::Cancel(operation) => Submitted::Cancel(operation),
+            By::Write(write, _, offset, bytes) => Submitted::Write(write, offset, bytes.len()),
+            By::Sync(write, _) => Submitted::Sync(write),
             By::Register(..) | By::Forget(_) | By::ShutDown(..) | By::StopListening => return None,
         })
     }
@@ -150,9 +150,9 @@ impl Stage {
         self.core().adopt(descriptor()).unwrap()
     }
 
-    fn asked(&mut self) -> Vec<Asked> {
+    fn asked(&mut self) -> Vec<Submitted> {
         let asked = self.core().backend().simulated().take_asked();
-        asked.into_iter().filter_map(Asked::of).collect()
+        asked.into_iter().filter_map(Submitted::of).collect()
     }
 
     /// A turn in which this has completed; what it tells.
@@ -191,7 +191,7 @@ fn sending(len: usize) -> (Stage, Socket) {
     let mut outgoing = stage.core().outgoing();
     outgoing.bytes().resize(len, 1);
     stage.core().send(socket, outgoing);
-    assert_eq!(stage.asked(), [Asked::Send(socket, len)]);
+    assert_eq!(stage.asked(), [Submitted::Send(socket, len)]);
     (stage, socket)
 }
 
@@ -202,7 +202,7 @@ fn a_send_goes_on_where_the_kernel_stopped_and_is_told_once() {
         [(Ok(1), 99), (Err(Errno::INTR), 99), (Ok(60), 39), (Err(Errno::AGAIN), 39)]
     {
         assert_eq!(stage.turn(&[sent(socket, outcome)]), []);
-        assert_eq!(stage.asked(), [Asked::Send(socket, left)]);
+        assert_eq!(stage.asked(), [Submitted::Send(socket, left)]);
     }
     assert_eq!(stage.turn(&[sent(socket, Ok(39))]), [Told::Sent(Ok(()))]);
     assert_eq!(stage.asked(), []);
@@ -223,7 +223,8 @@ fn a_socket_is_given_away_once_when_both_its_operations_have_ended_in_whatever_o
         stage.core().receive(socket);
         stage.asked();
         stage.core().withdraw(socket);
-        let cancelled = [Operation::Receive(socket), Operation::Send(socket)].map(Asked::Cancel);
+        let cancelled =
+            [Operation::Receive(socket), Operation::Send(socket)].map(Submitted::Cancel);
         assert_eq!(stage.asked(), cancelled);
         let mut ends = [sent(socket, Ok(30)), ended(socket, Err(Errno::CANCELED))];
         if !is_send_first {
@@ -255,7 +256,8 @@ fn a_socket_is_closed_once_when_both_its_operations_have_ended_in_whatever_order
         stage.core().receive(socket);
         stage.asked();
         stage.core().close(socket);
-        let cancelled = [Operation::Receive(socket), Operation::Send(socket)].map(Asked::Cancel);
+        let cancelled =
+            [Operation::Receive(socket), Operation::Send(socket)].map(Submitted::Cancel);
         assert_eq!(stage.asked(), cancelled);
         // The send had gone half its way when the cancellation came.
         let mut ends = [sent(socket, Ok(50)), ended(socket, Err(Errno::CANCELED))];
@@ -291,7 +293,7 @@ fn a_receive_that_found_no_buffer_is_begun_again_and_nobody_is_told() {
     let mut stage = Stage::new();
     let socket = stage.socket();
     stage.core().receive(socket);
-    let begun = [Asked::Receive(socket, Receive::Always)];
+    let begun = [Submitted::Receive(socket, Receive::Always)];
     assert_eq!(stage.asked(), begun);
     for _ in 0..3 {
         assert_eq!(stage.turn(&[ended(socket, Err(Errno::NOBUFS))]), []);
@@ -312,8 +314,10 @@ fn bytes_that_overtake_a_pause_come_before_it() {
     stage.core().receive(socket);
     stage.core().pause(socket);
     stage.core().pause(socket);
-    let asked =
-        [Asked::Receive(socket, Receive::Always), Asked::Cancel(Operation::Receive(socket))];
+    let asked = [
+        Submitted::Receive(socket, Receive::Always),
+        Submitted::Cancel(Operation::Receive(socket)),
+    ];
     assert_eq!(stage.asked(), asked, "a second pause asks for nothing");
     // The receive ends with bytes, before the cancellation could reach it.
     let bytes = [(0, 5, true), (1, 6, false)].map(|(buffer, len, more)| Completion::Received {
@@ -338,7 +342,7 @@ fn a_pause_that_is_taken_back_before_its_cancellation_is_never_told() {
     assert_eq!(stage.turn(&[ended(socket, Err(Errno::CANCELED))]), []);
     assert_eq!(
         stage.asked(),
-        [Asked::Receive(socket, Receive::Always)],
+        [Submitted::Receive(socket, Receive::Always)],
         "the cancelled receive is begun again"
     );
 }
@@ -368,12 +372,12 @@ fn a_relaxed_write_goes_on_at_the_byte_where_the_kernel_stopped() {
     let place = tempfile::tempdir().unwrap();
     let (mut stage, file) = with_file(place.path(), Durability::Relaxed);
     stage.core().write(&file, 8192, bytes(10_000), 7);
-    assert_eq!(stage.asked(), [Asked::Write(0, 8192, 10_000)]);
+    assert_eq!(stage.asked(), [Submitted::Write(0, 8192, 10_000)]);
     for (outcome, at, left) in
         [(Ok(4097), 12_289, 5903), (Err(Errno::INTR), 12_289, 5903), (Ok(3), 12_292, 5900)]
     {
         assert_eq!(stage.turn(&written(outcome)), []);
-        assert_eq!(stage.asked(), [Asked::Write(0, at, left)]);
+        assert_eq!(stage.asked(), [Submitted::Write(0, at, left)]);
     }
     assert_eq!(stage.turn(&written(Ok(5900))), [Told::Written(7, Ok(()))]);
     assert_eq!(stage.asked(), []);
@@ -389,7 +393,7 @@ fn a_direct_write_goes_on_at_a_whole_block_and_fails_where_it_gets_no_further() 
     stage.core().write(&file, 0, bytes(4 * block), 7);
     stage.asked();
     assert_eq!(stage.turn(&written(Ok(2 * block + 1))), []);
-    assert_eq!(stage.asked(), [Asked::Write(0, 2 * u64::from(align), 2 * block)]);
+    assert_eq!(stage.asked(), [Submitted::Write(0, 2 * u64::from(align), 2 * block)]);
     assert_eq!(stage.turn(&written(Ok(block - 1))), [Told::Written(7, Err(ErrorKind::WriteZero))]);
     assert_eq!(stage.asked(), []);
 }
@@ -403,9 +407,9 @@ fn a_buffered_write_is_told_after_its_sync_and_a_failed_sync_is_not_tried_again(
         [(Ok(0), Ok(())), (Err(Errno::IO), Err(std::io::Error::from(Errno::IO).kind()))]
     {
         stage.core().write(&file, 0, bytes(4096), 7);
-        assert_eq!(stage.asked(), [Asked::Write(0, 0, 4096)]);
+        assert_eq!(stage.asked(), [Submitted::Write(0, 0, 4096)]);
         assert_eq!(stage.turn(&written(Ok(4096))), []);
-        assert_eq!(stage.asked(), [Asked::Sync(0)]);
+        assert_eq!(stage.asked(), [Submitted::Sync(0)]);
         assert_eq!(stage.turn(&written(outcome)), [Told::Written(7, told)]);
         assert_eq!(stage.asked(), []);
     }

@@ -103,6 +103,12 @@ impl Ticket {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum WriteTicket {
     Request(Ticket),
+    /// A request to remove one association; whether it was this one that removed it, as far as is
+    /// known.
+    Dissociation {
+        ticket: Ticket,
+        has_removed: bool,
+    },
     /// It is one removal of a deletion that a core works on; whether it was this one that removed
     /// the association, as far as is known.
     Removal {
@@ -119,6 +125,9 @@ impl WriteTicket {
     pub(crate) fn logged_at(self, now: Instant) -> Self {
         match self {
             Self::Request(ticket) => Self::Request(ticket.logged_at(now)),
+            Self::Dissociation { ticket, has_removed } => {
+                Self::Dissociation { ticket: ticket.logged_at(now), has_removed }
+            }
             Self::Removal { .. } | Self::Burial(_) => self,
         }
     }
@@ -127,6 +136,8 @@ impl WriteTicket {
 /// A request that was validated by the core that received it.
 pub(crate) enum Forwarded {
     Write(Write),
+    /// One association is to be removed.
+    Dissociate(EdgeKey),
     Read(Read),
     /// The path from a concept to itself.
     Itself {
@@ -152,7 +163,7 @@ pub(crate) enum Write {
         /// Whether the answer is to say what was deleted.
         is_counted: bool,
     },
-    /// A step of a deletion: one association.
+    /// One association, by itself or as a step of a deletion.
     Remove(EdgeKey),
     /// The last step of a deletion: the concept itself.
     Bury {

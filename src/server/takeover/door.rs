@@ -19,7 +19,7 @@ use super::channel::{Channel, Listening, Peer, Received};
 use super::estate::Estate;
 use super::heart;
 use super::message::{Message, PROTOCOL};
-use super::standing::Standing;
+use super::profile::Profile;
 use crate::core::message::Message as CoreMessage;
 
 /// How long a successor may take to say what it wants.
@@ -62,10 +62,10 @@ pub(crate) struct Door {
 }
 
 /// What the thread has.
-struct Keeper {
+struct Doorman {
     call: Arc<OwnedFd>,
     left: Arc<Mutex<Option<Left>>>,
-    standing: Standing,
+    profile: Profile,
     cores: Vec<Postbox<CoreMessage>>,
     /// Asks the cores to end.
     end: Box<dyn Fn() + Send>,
@@ -87,7 +87,7 @@ impl Door {
     /// Opens it at the server of a folder. `end` asks the server's cores to end.
     pub(crate) fn open(
         folder: &Path,
-        standing: Standing,
+        profile: Profile,
         cores: Vec<Postbox<CoreMessage>>,
         is_managed: bool,
         end: impl Fn() + Send + 'static,
@@ -95,15 +95,15 @@ impl Door {
         let listening = Listening::open(folder)?;
         let call = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let left = Arc::new(Mutex::new(None));
-        let keeper = Keeper {
+        let doorman = Doorman {
             call: Arc::clone(&call),
             left: Arc::clone(&left),
-            standing,
+            profile,
             cores,
             end: Box::new(end),
             is_managed,
         };
-        let keep = move || keeper.run(listening);
+        let keep = move || doorman.run(listening);
         let thread = Builder::new().name("takeover".into()).spawn(keep)?;
         Ok(Self { call, thread: Some(thread), left })
     }
@@ -130,7 +130,7 @@ impl Drop for Door {
     }
 }
 
-impl Keeper {
+impl Doorman {
     fn run(self, listening: Listening) {
         loop {
             match listening.accept(self.call.as_fd()) {
@@ -175,7 +175,7 @@ impl Keeper {
         };
         let pid = peer.pid.as_raw_pid().unsigned_abs();
         tracing::info!(pid, version, "a successor prepares to take over");
-        channel.send(&Message::Standing(Box::new(self.standing.clone())), &[])?;
+        channel.send(&Message::Profile(Box::new(self.profile.clone())), &[])?;
         let successor = Successor { channel, process, pid };
         loop {
             match successor.channel.receive(Some(heart::PATIENCE), Some(self.call.as_fd()))? {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::standing::Standing;
+use super::profile::Profile;
 
 /// The protocol of all this. Both ends have to speak the same. To be raised with every change of
 /// the messages.
@@ -17,7 +17,7 @@ pub(super) enum Message {
     /// Server: no.
     Refused { why: String },
     /// Server: this is what there is.
-    Standing(Box<Standing>),
+    Profile(Box<Profile>),
     /// Successor: not with that.
     Declined { why: String },
     /// Successor: I am at it.

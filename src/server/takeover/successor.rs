@@ -8,7 +8,7 @@ use super::channel::{Channel, Received};
 use super::estate::{Estate, next};
 use super::heart::Heart;
 use super::message::{Message, PROTOCOL};
-use super::standing::Standing;
+use super::profile::Profile;
 use crate::config::ServerConfig;
 use crate::takeover_error::TakeoverError;
 
@@ -19,7 +19,7 @@ const LEAVING: Duration = Duration::from_secs(10);
 /// A server that is about to be taken over.
 pub(crate) struct Predecessor {
     channel: Arc<Channel>,
-    standing: Standing,
+    profile: Profile,
     heart: Mutex<Option<Heart>>,
 }
 
@@ -39,8 +39,8 @@ impl Predecessor {
         }
         let version = env!("CARGO_PKG_VERSION").to_owned();
         channel.send(&Message::Ask { protocol: PROTOCOL, version }, &[]).map_err(failed())?;
-        let standing = match next(&channel)? {
-            (Message::Standing(standing), _) => *standing,
+        let profile = match next(&channel)? {
+            (Message::Profile(profile), _) => *profile,
             (Message::Refused { why }, _) => return Err(TakeoverError::Refused { why }),
             (message, _) => {
                 let why = format!("it answers {message:?}");
@@ -49,8 +49,8 @@ impl Predecessor {
         };
         let channel = Arc::new(channel);
         let heart = Heart::start(&channel).map_err(failed())?;
-        let predecessor = Self { channel, standing, heart: Mutex::new(Some(heart)) };
-        match predecessor.standing.check(config) {
+        let predecessor = Self { channel, profile, heart: Mutex::new(Some(heart)) };
+        match predecessor.profile.check(config) {
             Ok(()) => Ok(predecessor),
             Err(error) => {
                 predecessor.decline(&error.to_string());
@@ -60,8 +60,8 @@ impl Predecessor {
     }
 
     /// What it is.
-    pub(crate) fn standing(&self) -> &Standing {
-        &self.standing
+    pub(crate) fn profile(&self) -> &Profile {
+        &self.profile
     }
 
     /// Tells it that nothing comes of it, so that its log has the reason.
@@ -74,7 +74,7 @@ impl Predecessor {
     pub(crate) fn estate(&self) -> Result<Estate, TakeoverError> {
         let failed = TakeoverError::system("it can't be told to go on");
         self.channel.send(&Message::Ready, &[]).map_err(failed)?;
-        Estate::receive(&self.channel, &self.standing.ports, self.standing.cpus.len())
+        Estate::receive(&self.channel, &self.profile.ports, self.profile.cpus.len())
     }
 
     /// From here on this process serves what was handed over. Where the server has ended meanwhile,

@@ -72,13 +72,13 @@ pub struct LostRecord {
     pub target: Option<String>,
     /// What stands of it in what was salvaged, where that was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub standing: Option<Standing>,
+    pub remains: Option<Remains>,
 }
 
 /// What stands of a record that is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
+pub enum Remains {
     /// A newer version, so that nothing that could be seen is lost.
     Newer,
     /// An older version, which is what will be seen.
@@ -163,7 +163,7 @@ impl fmt::Display for Loss {
 
 impl fmt::Display for LostRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, namespace, id, name, target, standing } = self;
+        let Self { kind, namespace, id, name, target, remains } = self;
         write!(f, "the {kind} of {id}")?;
         if !name.is_empty() {
             write!(f, " ({name:?})")?;
@@ -174,10 +174,10 @@ impl fmt::Display for LostRecord {
         if !namespace.is_empty() {
             write!(f, " in namespace {namespace:?}")?;
         }
-        f.write_str(match standing {
-            Some(Standing::Newer) => ", of which a newer version stands",
-            Some(Standing::Older) => ", of which an older version stands",
-            Some(Standing::None) => ", of which nothing stands",
+        f.write_str(match remains {
+            Some(Remains::Newer) => ", of which a newer version stands",
+            Some(Remains::Older) => ", of which an older version stands",
+            Some(Remains::None) => ", of which nothing stands",
             None => "",
         })
     }

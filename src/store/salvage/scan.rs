@@ -370,7 +370,7 @@ fn hole(bytes: &[u8], range: Range<usize>, begins_with_commit: bool) -> Hole {
             id: id.to_string(),
             name: name.to_owned(),
             target: target.map(|(target, _)| target.to_string()),
-            standing: None,
+            remains: None,
         })
     });
     Hole { range, probably }

@@ -8,7 +8,7 @@ use crate::slab::Slab;
 
 /// A vector's place in a group.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Seat {
+pub(super) struct Member {
     pub(super) group: u32,
     pub(super) at: u32,
 }
@@ -41,19 +41,19 @@ impl Groups {
         }
     }
 
-    pub(super) fn add(&mut self, group: u32, ordinal: u32) -> Seat {
+    pub(super) fn add(&mut self, group: u32, ordinal: u32) -> Member {
         let ordinals = &mut self.groups[group].ordinals;
         let before = ordinals.capacity();
         ordinals.push(ordinal);
         self.places += ordinals.capacity() - before;
-        Seat { group, at: ordinals.len() as u32 - 1 }
+        Member { group, at: ordinals.len() as u32 - 1 }
     }
 
     /// Takes a vector out; which one has its place now.
-    pub(super) fn remove(&mut self, seat: Seat) -> Option<u32> {
-        let ordinals = &mut self.groups[seat.group].ordinals;
-        ordinals.swap_remove(seat.at as usize);
-        ordinals.get(seat.at as usize).copied()
+    pub(super) fn remove(&mut self, member: Member) -> Option<u32> {
+        let ordinals = &mut self.groups[member.group].ordinals;
+        ordinals.swap_remove(member.at as usize);
+        ordinals.get(member.at as usize).copied()
     }
 
     /// Gives a group back that nobody is left in; whether it did.

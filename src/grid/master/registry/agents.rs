@@ -2,9 +2,9 @@
 
 use sutra_wire::grid::{AgentRegistration, AgentState, EventKind, NodeState};
 
-use super::facts::{Agent, AgentFacts, Answered, Ask, Change, Moment, Origin, Standing};
+use super::facts::{Agent, AgentFacts, Answered, Ask, Change, Moment, Origin, Proof};
+use super::proof;
 use super::refused::Refused;
-use super::standing;
 use super::state::Registry;
 
 /// What becomes of a registration.
@@ -42,22 +42,22 @@ impl Registry {
             let ask = self.ask_first(registration, origin).ok_or(Refused::Crowded { agents: 0 })?;
             return Ok(Registered::AskFirst(ask));
         }
-        let standing = match known {
+        let proof = match known {
             Some(known) if known.is_proven() || known.facts.endpoint == facts.endpoint => {
-                known.standing.clone()
+                known.proof.clone()
             }
-            Some(_) => Standing::Unproven { since: at.now, failures: 0, ask_at: Some(at.now) },
+            Some(_) => Proof::Unproven { since: at.now, failures: 0, ask_at: Some(at.now) },
             None => {
                 self.make_room(origin, at)?;
-                Standing::Unproven { since: at.now, failures: 0, ask_at: Some(at.now) }
+                Proof::Unproven { since: at.now, failures: 0, ask_at: Some(at.now) }
             }
         };
-        self.enter(registration, facts, standing, at);
+        self.enter(registration, facts, proof, at);
         let is_known = self.agents.get(agent_id).is_some_and(Agent::is_proven);
         if self.vouches(agent_id) {
             self.reconcile(agent_id, &registration.nodes, registration.revision, at);
         } else if !is_known || registration.incarnation != 0 {
-            self.ask_back(standing::ask(registration, origin));
+            self.ask_back(proof::ask(registration, origin));
         }
         Ok(Registered::Done)
     }
@@ -94,9 +94,9 @@ impl Registry {
             self.not_asked(&ask, at);
             return Err(refused);
         }
-        let standing = Standing::Unproven { since: at.now, failures: 0, ask_at: None };
+        let proof = Proof::Unproven { since: at.now, failures: 0, ask_at: None };
         let is_old = facts.is_old();
-        self.enter(registration, facts, standing, at);
+        self.enter(registration, facts, proof, at);
         self.answered(ask, answer, at);
         if is_old {
             // An old agent lists no nodes: they become known as it is asked for them.
@@ -115,7 +115,7 @@ impl Registry {
         &mut self,
         registration: &AgentRegistration,
         facts: AgentFacts,
-        standing: Standing,
+        proof: Proof,
         at: Moment,
     ) {
         if self.agents.is_empty() {
@@ -138,7 +138,7 @@ impl Registry {
             revision: None,
             told: None,
             nodes: known.map(|known| known.nodes).unwrap_or_default(),
-            standing,
+            proof,
             ports,
         };
         if agent.is_proven() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sutra_wire::grid::{AgentState, EventKind};
 
 use super::facts::{Agent, Moment, Patience};
-use super::standing::SOON;
+use super::proof::SOON;
 use super::state::Registry;
 
 /// How often ages are looked at while there are agents.

@@ -71,7 +71,7 @@ pub(crate) struct Agent {
     /// How many nodes an old agent says that it has.
     pub(super) told: Option<u32>,
     pub(super) nodes: BTreeSet<String>,
-    pub(super) standing: Standing,
+    pub(super) proof: Proof,
     /// Where it and its nodes serve HTTP, where it has told since the master's start.
     pub(super) ports: Option<AgentPorts>,
 }
@@ -155,7 +155,7 @@ impl From<SocketAddr> for Origin {
 
 /// Whether an agent has answered at its endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Proof {
     Proven,
     Unproven {
         since: Instant,
@@ -190,6 +190,6 @@ pub(crate) enum Answered {
 
 impl Agent {
     pub(crate) fn is_proven(&self) -> bool {
-        self.standing == Standing::Proven
+        self.proof == Proof::Proven
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use sutra_wire::grid::{AgentState, EventKind, NodeReport};
 
 use super::facts::{
-    Agent, AgentFacts, Ask, Change, FIRST, Happening, Moment, Node, Patience, Reservation, Standing,
+    Agent, AgentFacts, Ask, Change, FIRST, Happening, Moment, Node, Patience, Proof, Reservation,
 };
 use super::shares::Shares;
 
@@ -68,7 +68,7 @@ impl Registry {
             revision: None,
             told: None,
             nodes: BTreeSet::new(),
-            standing: Standing::Proven,
+            proof: Proof::Proven,
             ports: None,
         };
         self.put_agent(agent_id, agent);

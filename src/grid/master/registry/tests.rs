@@ -5,7 +5,7 @@ mod admin_ports;
 mod agents;
 mod names;
 mod nodes;
-mod standing;
+mod proof;
 mod well;
 
 use std::net::{IpAddr, Ipv4Addr};

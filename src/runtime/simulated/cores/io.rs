@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::net::Shutdown;
 
-use super::super::{Asked, ConnectionId, Network};
+use super::super::{ConnectionId, Network, Submitted};
 use super::{Chance, Step};
 use crate::backend::Buffers;
 use crate::data_file::DataFile;
@@ -41,10 +41,10 @@ struct FileWrite {
 
 impl Operations {
     /// Takes what a turn has asked for.
-    pub(super) fn begin(&mut self, asked: Vec<Asked>, network: &mut Network) {
+    pub(super) fn begin(&mut self, asked: Vec<Submitted>, network: &mut Network) {
         for asked in asked {
             match asked {
-                Asked::Register(slot, descriptor) => {
+                Submitted::Register(slot, descriptor) => {
                     let socket = SimulatedSocket {
                         descriptor,
                         receive: None,
@@ -53,41 +53,41 @@ impl Operations {
                     };
                     self.sockets.insert(slot, socket);
                 }
-                Asked::Forget(slot) => drop(self.sockets.remove(&slot)),
-                Asked::Receive(socket, wanted) => {
+                Submitted::Forget(slot) => drop(self.sockets.remove(&slot)),
+                Submitted::Receive(socket, wanted) => {
                     if let Some(of) = self.sockets.get_mut(&socket.slot()) {
                         of.receive = Some((socket, wanted));
                         of.is_cancelled.0 = false;
                     }
                 }
-                Asked::Send(socket, bytes) => {
+                Submitted::Send(socket, bytes) => {
                     if let Some(of) = self.sockets.get_mut(&socket.slot()) {
                         of.send = Some((socket, bytes));
                         of.is_cancelled.1 = false;
                     }
                 }
-                Asked::Cancel(Operation::Receive(socket)) => {
+                Submitted::Cancel(Operation::Receive(socket)) => {
                     if let Some(of) = self.sockets.get_mut(&socket.slot()) {
                         of.is_cancelled.0 = true;
                     }
                 }
-                Asked::Cancel(Operation::Send(socket)) => {
+                Submitted::Cancel(Operation::Send(socket)) => {
                     if let Some(of) = self.sockets.get_mut(&socket.slot()) {
                         of.is_cancelled.1 = true;
                     }
                 }
-                Asked::ShutDown(descriptor, how) => match (network.of(descriptor), how) {
+                Submitted::ShutDown(descriptor, how) => match (network.of(descriptor), how) {
                     (Some(connection), Shutdown::Write) => network.finish_sending(connection),
                     (Some(connection), _) => network.end(connection),
                     (None, _) => {}
                 },
-                Asked::Write(write, file, offset, bytes) => {
+                Submitted::Write(write, file, offset, bytes) => {
                     self.writes.insert(write, FileWrite { file, bytes: Some((offset, bytes)) });
                 }
-                Asked::Sync(write, file) => {
+                Submitted::Sync(write, file) => {
                     self.writes.insert(write, FileWrite { file, bytes: None });
                 }
-                Asked::StopListening => {}
+                Submitted::StopListening => {}
             }
         }
     }

@@ -6,7 +6,7 @@
 use crate::slab::Slab;
 use crate::vectors::coarse::Coarse;
 use crate::vectors::cosine::Length;
-use crate::vectors::groups::{Groups, Seat};
+use crate::vectors::groups::{Groups, Member};
 
 /// Free ordinals that a checkpoint may have beside many times its vectors.
 const MANY_FREE: usize = 4096;
@@ -41,8 +41,8 @@ enum Membership {
     Tail { at: u32, held: bool },
     /// Among the zero vectors.
     Zero { at: u32 },
-    /// In the index. It has a seat where its entry has, or had, several vectors.
-    Indexed { seat: Option<Seat> },
+    /// In the index. It has a member where its entry has, or had, several vectors.
+    Indexed { member: Option<Member> },
 }
 
 /// The vectors of a space.
@@ -94,24 +94,24 @@ impl Roster {
         if !matches!(self.rows[ordinal].membership, Membership::Dead { .. }) {
             return false;
         }
-        let seat = self.seat(ordinal, head);
-        self.rows[ordinal] = Row { vector, membership: Membership::Indexed { seat } };
+        let member = self.member(ordinal, head);
+        self.rows[ordinal] = Row { vector, membership: Membership::Indexed { member } };
         self.dead -= 1;
         self.indexed += 1;
         true
     }
 
-    /// The seat of a vector that is about to count as indexed behind the entry of `head`; none
+    /// The member of a vector that is about to count as indexed behind the entry of `head`; none
     /// where it is alone there.
-    fn seat(&mut self, ordinal: u32, head: u32) -> Option<Seat> {
+    fn member(&mut self, ordinal: u32, head: u32) -> Option<Member> {
         let group = match self.rows[head].membership {
-            Membership::Indexed { seat: Some(Seat { group, .. }) }
+            Membership::Indexed { member: Some(Member { group, .. }) }
             | Membership::Dead { group: Some(group) } => group,
             _ if ordinal == head => return None,
-            Membership::Indexed { seat: None } => {
+            Membership::Indexed { member: None } => {
                 let group = self.groups.make(head);
-                let seat = Some(self.groups.add(group, head));
-                self.rows[head].membership = Membership::Indexed { seat };
+                let member = Some(self.groups.add(group, head));
+                self.rows[head].membership = Membership::Indexed { member };
                 group
             }
             Membership::Dead { group: None } => {
@@ -127,28 +127,28 @@ impl Roster {
         Some(self.groups.add(group, ordinal))
     }
 
-    /// Takes an indexed vector from its seat; returns the group that it still leads to, as the
+    /// Takes an indexed vector from its member; returns the group that it still leads to, as the
     /// head of vectors that are left.
-    fn unseat(&mut self, ordinal: u32, seat: Seat) -> Option<u32> {
-        if let Some(moved) = self.groups.remove(seat) {
-            self.rows[moved].membership = Membership::Indexed { seat: Some(seat) };
+    fn leave_group(&mut self, ordinal: u32, member: Member) -> Option<u32> {
+        if let Some(moved) = self.groups.remove(member) {
+            self.rows[moved].membership = Membership::Indexed { member: Some(member) };
         }
-        let head = self.groups.head(seat.group);
-        if self.groups.disband_if_empty(seat.group) {
+        let head = self.groups.head(member.group);
+        if self.groups.disband_if_empty(member.group) {
             if head != ordinal {
                 self.rows[head].membership = Membership::Dead { group: None };
             }
             return None;
         }
-        (head == ordinal).then_some(seat.group)
+        (head == ordinal).then_some(member.group)
     }
 
     /// The living vectors behind an entry of the index.
     pub(super) fn behind(&self, head: u32) -> impl Iterator<Item = u32> {
         let (alone, group) = match self.rows.get(head).map(|row| row.membership) {
-            Some(Membership::Indexed { seat: None }) => (Some(head), &[][..]),
+            Some(Membership::Indexed { member: None }) => (Some(head), &[][..]),
             Some(
-                Membership::Indexed { seat: Some(Seat { group, .. }) }
+                Membership::Indexed { member: Some(Member { group, .. }) }
                 | Membership::Dead { group: Some(group) },
             ) => (None, self.groups.members(group)),
             _ => (None, &[][..]),
@@ -190,8 +190,8 @@ impl Roster {
                     false => self.set_free(ordinal),
                 }
             }
-            Membership::Indexed { seat } => {
-                let group = seat.and_then(|seat| self.unseat(ordinal, seat));
+            Membership::Indexed { member } => {
+                let group = member.and_then(|member| self.leave_group(ordinal, member));
                 self.indexed -= 1;
                 self.set_dead(ordinal, group);
             }
@@ -227,9 +227,9 @@ impl Roster {
     pub(super) fn returned(&mut self, ordinal: u32, head: Option<u32>) {
         match (self.rows[ordinal].membership, head) {
             (Membership::Tail { at, .. }, Some(head)) => {
-                let seat = self.seat(ordinal, head);
+                let member = self.member(ordinal, head);
                 self.take_from_tail(at);
-                self.rows[ordinal].membership = Membership::Indexed { seat };
+                self.rows[ordinal].membership = Membership::Indexed { member };
                 self.indexed += 1;
             }
             (Membership::Tail { at, .. }, None) => {
@@ -267,7 +267,7 @@ impl Roster {
                     self.free.push(ordinal);
                 }
                 (Membership::Tail { .. } | Membership::Indexed { .. }, true) => {
-                    *membership = Membership::Indexed { seat: None };
+                    *membership = Membership::Indexed { member: None };
                     self.indexed += 1;
                 }
                 (Membership::Tail { .. } | Membership::Indexed { .. }, false) => {
@@ -278,8 +278,8 @@ impl Roster {
         }
         for joined in coarse.map_or(&[][..], Coarse::joined) {
             if matches!(self.rows[joined.ordinal].membership, Membership::Indexed { .. }) {
-                let seat = self.seat(joined.ordinal, joined.head);
-                self.rows[joined.ordinal].membership = Membership::Indexed { seat };
+                let member = self.member(joined.ordinal, joined.head);
+                self.rows[joined.ordinal].membership = Membership::Indexed { member };
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::takeover_error::TakeoverError;
 
 /// What a server is.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Standing {
+pub(crate) struct Profile {
     /// Of its program.
     pub(crate) version: String,
     /// By core.
@@ -63,7 +63,7 @@ impl Agreed {
     }
 }
 
-impl Standing {
+impl Profile {
     pub(crate) fn new(
         config: &ServerConfig,
         cpus: Vec<usize>,

@@ -16,7 +16,7 @@ use crate::{cpus, paths, ports};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct NewNode {
     pub(crate) name: String,
     pub(crate) storage_path: String,
     pub(crate) cores: String,
@@ -38,7 +38,7 @@ pub(crate) struct Offer<'a> {
     pub(crate) memory: String,
 }
 
-impl Asked {
+impl NewNode {
     /// The record of the node that is asked for. One that runs no more is taken up again, under
     /// its old id, where its folder or, where no folder is named, its name is asked for: it comes
     /// second, as it was.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::format::{Entry, KIND_REMOVAL, KIND_TOMBSTONE};
-use crate::salvage::{Finding, Place, Standing, Verdict};
+use crate::salvage::{Finding, Place, Remains, Verdict};
 
 /// What a record is known by: its namespace, its id, and an association's target.
 type Key = (String, String, Option<String>);
@@ -18,9 +18,9 @@ struct Met {
 }
 
 /// The records that are probably lost.
-pub(super) struct Standings(HashMap<Key, Met>);
+pub(super) struct LostRecords(HashMap<Key, Met>);
 
-impl Standings {
+impl LostRecords {
     pub(super) fn of(shards: &[Verdict]) -> Self {
         let losses = shards.iter().flat_map(|verdict| &verdict.findings);
         let losses = losses.flat_map(|finding| &finding.lost);
@@ -51,10 +51,10 @@ impl Standings {
         for loss in findings.iter_mut().flat_map(|finding| &mut finding.lost) {
             let Some(lost) = &mut loss.probably else { continue };
             let key = (lost.namespace.clone(), lost.id.clone(), lost.target.clone());
-            lost.standing = self.0.get(&key).map(|met| match met {
-                Met { is_newer: true, .. } => Standing::Newer,
-                Met { is_there: true, .. } => Standing::Older,
-                Met { .. } => Standing::None,
+            lost.remains = self.0.get(&key).map(|met| match met {
+                Met { is_newer: true, .. } => Remains::Newer,
+                Met { is_there: true, .. } => Remains::Older,
+                Met { .. } => Remains::None,
             });
         }
     }

@@ -10,9 +10,7 @@ use std::time::Duration;
 
 use sutra_wire::grid::{AgentRegistration, AgentState, EventKind, NodeReport};
 
-use super::facts::{
-    Agent, AgentFacts, Answered, Ask, Change, MAX_AGENTS, Moment, Origin, Standing,
-};
+use super::facts::{Agent, AgentFacts, Answered, Ask, Change, MAX_AGENTS, Moment, Origin, Proof};
 use super::refused::Refused;
 use super::shares::{Share, counted};
 use super::state::Registry;
@@ -79,10 +77,8 @@ impl Registry {
             .map(|(origin, _)| *origin);
         let whose = if is_full && own <= FEW { heaviest.unwrap_or(origin) } else { origin };
         let oldest = self.agents.iter().filter(|(_, agent)| agent.facts.origin == whose);
-        let oldest = oldest.filter_map(|(agent_id, agent)| match agent.standing {
-            Standing::Unproven { since, failures, .. }
-                if failures > 0 && at.now >= since + AGAIN =>
-            {
+        let oldest = oldest.filter_map(|(agent_id, agent)| match agent.proof {
+            Proof::Unproven { since, failures, .. } if failures > 0 && at.now >= since + AGAIN => {
                 Some((since, agent_id))
             }
             _ => None,
@@ -139,8 +135,8 @@ impl Registry {
             let mut due: Vec<_> = self
                 .agents
                 .iter()
-                .filter_map(|(agent_id, agent)| match agent.standing {
-                    Standing::Unproven { since, ask_at: Some(ask_at), .. } if ask_at <= at.now => {
+                .filter_map(|(agent_id, agent)| match agent.proof {
+                    Proof::Unproven { since, ask_at: Some(ask_at), .. } if ask_at <= at.now => {
                         Some((since, agent_id))
                     }
                     _ => None,
@@ -173,7 +169,7 @@ impl Registry {
         if self.shares.of(ask.origin).asked >= ASKED_OF_ONE || self.shares.all.asked >= ASKED {
             return false;
         }
-        if let Some(Agent { standing: Standing::Unproven { ask_at, .. }, .. }) =
+        if let Some(Agent { proof: Proof::Unproven { ask_at, .. }, .. }) =
             self.agents.get_mut(&ask.agent_id)
             && ask_at.take().is_none()
         {
@@ -190,8 +186,8 @@ impl Registry {
     }
 
     fn ask_later(&mut self, ask: &Ask, at: Moment, failed: u32) -> u32 {
-        match self.agents.get_mut(&ask.agent_id).map(|agent| &mut agent.standing) {
-            Some(Standing::Unproven { failures, ask_at, .. }) => {
+        match self.agents.get_mut(&ask.agent_id).map(|agent| &mut agent.proof) {
+            Some(Proof::Unproven { failures, ask_at, .. }) => {
                 *failures += failed;
                 let wait =
                     AGAIN.saturating_mul(1 << failures.saturating_sub(1).min(6)).min(LONGEST);
@@ -247,7 +243,7 @@ impl Registry {
     pub(super) fn prove(&mut self, agent_id: &str, vouches: bool) {
         let Some(mut agent) = self.take_agent(agent_id) else { return };
         let is_news = !agent.is_proven() || agent.facts.vouches != vouches;
-        agent.standing = Standing::Proven;
+        agent.proof = Proof::Proven;
         agent.facts.vouches = vouches;
         self.put_agent(agent_id.to_owned(), agent);
         if is_news {
