@@ -90,6 +90,11 @@ impl<V: Clone> History<V> {
         }
     }
 
+    /// Forgets a write that has turned out to be none.
+    fn forget(&mut self, by: Number) {
+        self.writes.retain(|write| write.by != by);
+    }
+
     /// The writes whose values may be seen; `except` is left out of it.
     fn candidates(&self, when: When, except: Option<Number>) -> Vec<&Write<V>> {
         let is_over = |write: &&Write<V>| match (when, write.ended) {
@@ -211,6 +216,7 @@ impl Model {
             Operation::Associate(edge, record) => {
                 self.edge(*edge).begin(number, began, Some((**record).clone()));
             }
+            Operation::Dissociate(edge) => self.edge(*edge).begin(number, began, None),
             Operation::Delete { concept, .. } => {
                 self.concept(*concept).begin(number, began, None);
                 for (edge, history) in &mut self.edges {
@@ -267,6 +273,7 @@ impl Model {
                 }
                 other => Err(format!("an association is answered: {other}")),
             },
+            Operation::Dissociate(edge) => self.dissociated(number, *edge, when, reply),
             Operation::Delete { concept, .. } => self.deleted(number, *concept, when, reply),
             Operation::Flush => match reply {
                 Reply::Done(_) => {
@@ -282,7 +289,9 @@ impl Model {
     fn refuse(&mut self, number: Number, operation: &Operation) {
         match operation {
             Operation::Learn(concept, _) => self.concept(*concept).refuse(number),
-            Operation::Associate(edge, _) => self.edge(*edge).refuse(number),
+            Operation::Associate(edge, _) | Operation::Dissociate(edge) => {
+                self.edge(*edge).refuse(number);
+            }
             // It may have removed some of them.
             _ => {}
         }

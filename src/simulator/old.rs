@@ -29,132 +29,6 @@ pub(crate) enum Shape {
     Bincode,
 }
 
-/// In the order of bincode's numbers; the last three have none.
-#[derive(Serialize)]
-enum Request<'a> {
-    LearnConcept {
-        concept_id: &'a str,
-        content: &'a str,
-        embedding: &'a [f32],
-        strength: f32,
-        confidence: f32,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-    },
-    LearnAssociation {
-        source_id: &'a str,
-        target_id: &'a str,
-        assoc_type: u32,
-        confidence: f32,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-    },
-    QueryConcept {
-        concept_id: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-    },
-    GetNeighbors {
-        concept_id: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-    },
-    FindPath {
-        start_id: &'a str,
-        end_id: &'a str,
-        max_depth: u32,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-    },
-    VectorSearch {
-        query_vector: &'a [f32],
-        k: u32,
-        ef_search: u32,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-    },
-    GetStats,
-    Flush,
-    HealthCheck,
-    DeleteConcept {
-        namespace: &'a str,
-        id: &'a str,
-    },
-    GetAssociation {
-        source_id: &'a str,
-        target_id: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-    },
-    GetAllConceptIds {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-    },
-}
-
-/// Likewise.
-#[derive(Deserialize)]
-enum Answer {
-    LearnConceptOk {
-        sequence: u64,
-    },
-    LearnAssociationOk {
-        sequence: u64,
-    },
-    QueryConceptOk {
-        found: bool,
-        concept_id: String,
-        content: String,
-        strength: f32,
-        confidence: f32,
-    },
-    GetNeighborsOk {
-        neighbor_ids: Vec<String>,
-    },
-    FindPathOk {
-        found: bool,
-        path: Vec<String>,
-    },
-    VectorSearchOk {
-        results: Vec<(String, f32)>,
-    },
-    StatsOk {
-        concepts: u64,
-        edges: u64,
-        #[serde(rename = "written")]
-        _written: u64,
-        dropped: u64,
-        #[serde(rename = "pending")]
-        _pending: u64,
-        #[serde(rename = "reconciliations")]
-        _reconciliations: u64,
-        #[serde(rename = "uptime_seconds")]
-        _uptime_seconds: u64,
-    },
-    FlushOk,
-    HealthCheckOk {
-        healthy: bool,
-        status: String,
-        uptime_seconds: u64,
-    },
-    Error {
-        message: String,
-    },
-    DeleteConceptOk {
-        deleted: bool,
-    },
-    GetAssociationOk {
-        found: bool,
-        source_id: String,
-        target_id: String,
-        assoc_type: u32,
-        confidence: f32,
-    },
-    GetAllConceptIdsOk {
-        concept_ids: Vec<String>,
-    },
-}
-
 impl Shape {
     pub(crate) fn draw(random: &mut Random) -> Shape {
         *random.pick(&[Shape::Named, Shape::Named, Shape::Arrays, Shape::Bincode])
@@ -191,13 +65,18 @@ impl Shape {
                 Operation::Delete { concept: concept(of), is_counted: false }
             }
             Operation::Query(of) => Operation::Query(concept(of)),
-            Operation::Association { edge, .. } if self == Shape::Bincode => {
+            Operation::Association { edge, .. } | Operation::Dissociate(edge)
+                if self == Shape::Bincode =>
+            {
                 self.neighbors(Concept { space: edge.space, id: edge.source })
             }
             Operation::Association { edge, .. } => Operation::Association {
                 edge: Edge { space: space(edge.space), ..edge },
                 any_kind: true,
             },
+            Operation::Dissociate(edge) => {
+                Operation::Dissociate(Edge { space: space(edge.space), ..edge })
+            }
             Operation::Neighbors(wanted) => self.neighbors(wanted.concept),
             Operation::Concepts { .. } if self == Shape::Bincode => Operation::Stats,
             Operation::Concepts { space: of, .. } => {
@@ -234,76 +113,7 @@ impl Shape {
 
     /// The message of an operation that was adapted.
     pub(crate) fn message(self, plan: &Plan, operation: &Operation) -> Vec<u8> {
-        let name = |space: usize| {
-            (self == Shape::Named && space > 0).then(|| plan.spaces[space].name.as_str())
-        };
-        let text = |id: usize| match plan.is_named(id) {
-            true => Plan::name(id),
-            false => digits(&plan.ids[id]),
-        };
-        let (one, other);
-        let request = match operation {
-            Operation::Learn(of, record) => {
-                one = text(of.id);
-                Request::LearnConcept {
-                    concept_id: &one,
-                    content: &record.content,
-                    embedding: &record.embedding,
-                    strength: record.strength,
-                    confidence: record.confidence,
-                    namespace: name(of.space),
-                }
-            }
-            Operation::Associate(edge, record) => {
-                (one, other) = (text(edge.source), text(edge.target));
-                Request::LearnAssociation {
-                    source_id: &one,
-                    target_id: &other,
-                    assoc_type: record.kind,
-                    confidence: record.confidence,
-                    namespace: name(edge.space),
-                }
-            }
-            Operation::Delete { concept, .. } => {
-                one = text(concept.id);
-                let namespace = name(concept.space).unwrap_or_default();
-                Request::DeleteConcept { namespace, id: &one }
-            }
-            Operation::Query(concept) => {
-                one = text(concept.id);
-                Request::QueryConcept { concept_id: &one, namespace: name(concept.space) }
-            }
-            Operation::Association { edge, .. } => {
-                (one, other) = (text(edge.source), text(edge.target));
-                let namespace = name(edge.space);
-                Request::GetAssociation { source_id: &one, target_id: &other, namespace }
-            }
-            Operation::Neighbors(Wanted { concept, .. }) => {
-                one = text(concept.id);
-                Request::GetNeighbors { concept_id: &one, namespace: name(concept.space) }
-            }
-            Operation::Concepts { space, .. } => {
-                Request::GetAllConceptIds { namespace: name(*space) }
-            }
-            Operation::Path(way) => {
-                (one, other) = (text(way.start), text(way.end));
-                Request::FindPath {
-                    start_id: &one,
-                    end_id: &other,
-                    max_depth: way.max_depth,
-                    namespace: name(way.space),
-                }
-            }
-            Operation::Search(likeness) => Request::VectorSearch {
-                query_vector: &likeness.vector,
-                k: likeness.k,
-                ef_search: 0,
-                namespace: name(likeness.space),
-            },
-            Operation::Stats => Request::GetStats,
-            Operation::Flush => Request::Flush,
-            Operation::Health | Operation::Cut => Request::HealthCheck,
-        };
+        let request = Request::of(plan, operation, self == Shape::Named);
         let body = match self {
             Shape::Named => to_vec_named(&request).map_err(|error| error.to_string()),
             Shape::Arrays => to_vec(&request).map_err(|error| error.to_string()),
@@ -336,77 +146,4 @@ impl Shape {
         .map_err(|error| format!("an old client can't read the reply to {operation}: {error}"))?;
         reply_of(plan, operation, answer)
     }
-}
-
-fn reply_of(plan: &Plan, operation: &Operation, answer: Answer) -> Result<Reply, String> {
-    let all = |texts: Vec<String>| texts.iter().map(|text| id(text)).collect::<Result<Vec<_>, _>>();
-    Ok(match (operation, answer) {
-        // It names no status. What is wrong with the disk explains it, or nothing does.
-        (_, Answer::Error { message }) => Reply::Refused(Status::StorageFull, message),
-        (Operation::Learn(..), Answer::LearnConceptOk { sequence })
-        | (Operation::Associate(..), Answer::LearnAssociationOk { sequence }) => {
-            Reply::Done(Some(sequence))
-        }
-        (Operation::Delete { .. }, Answer::DeleteConceptOk { deleted: true })
-        | (Operation::Flush, Answer::FlushOk) => Reply::Done(None),
-        (Operation::Delete { .. }, Answer::DeleteConceptOk { deleted: false })
-        | (Operation::Query(_), Answer::QueryConceptOk { found: false, .. })
-        | (Operation::Association { .. }, Answer::GetAssociationOk { found: false, .. })
-        | (Operation::Path(_), Answer::FindPathOk { found: false, .. }) => Reply::NotFound,
-        (
-            Operation::Query(_),
-            Answer::QueryConceptOk { concept_id, content, strength, confidence, .. },
-        ) => {
-            let id = id(&concept_id)?;
-            Reply::OldConcept(Box::new(ConceptRecord {
-                id,
-                content,
-                strength,
-                confidence,
-                ..ConceptRecord::default()
-            }))
-        }
-        (
-            Operation::Association { edge, .. },
-            Answer::GetAssociationOk { source_id, target_id, assoc_type, confidence, .. },
-        ) => Reply::OldAssociation(Box::new(AssociationRecord {
-            source: id(&source_id)?,
-            target: id(&target_id)?,
-            namespace: plan.spaces[edge.space].name.clone(),
-            kind: assoc_type,
-            confidence,
-            created: 0,
-            updated: 0,
-        })),
-        (Operation::Neighbors(_), Answer::GetNeighborsOk { neighbor_ids }) => {
-            Reply::OldNeighbors(all(neighbor_ids)?)
-        }
-        (Operation::Concepts { .. }, Answer::GetAllConceptIdsOk { concept_ids }) => {
-            Reply::Concepts(all(concept_ids)?)
-        }
-        (Operation::Path(_), Answer::FindPathOk { path, .. }) => Reply::OldPath(all(path)?),
-        (Operation::Search(_), Answer::VectorSearchOk { results }) => {
-            let hit = |(text, similarity): (String, f32)| {
-                Ok::<_, String>(sutra_wire::SearchHit { id: id(&text)?, similarity })
-            };
-            Reply::Hits(results.into_iter().map(hit).collect::<Result<_, _>>()?)
-        }
-        (Operation::Stats, Answer::StatsOk { concepts, edges, dropped: 0, .. }) => {
-            Reply::OldStats { concepts, associations: edges }
-        }
-        (
-            Operation::Health | Operation::Cut,
-            Answer::HealthCheckOk { healthy, status, uptime_seconds },
-        ) => Reply::Health(Health { healthy, status, uptime: uptime_seconds * 1_000_000 }),
-        (operation, _) => return Err(format!("{operation} has the reply of something else")),
-    })
-}
-
-fn digits(id: &[u8; 16]) -> String {
-    ConceptId(*id).to_string()
-}
-
-fn id(text: &str) -> Result<[u8; 16], String> {
-    let id = ConceptId::from_digits(text).ok_or_else(|| format!("{text:?} is not an id"))?;
-    Ok(id.0)
 }

@@ -44,6 +44,15 @@ impl Edge {
     pub(crate) fn touches(&self, concept: Concept) -> bool {
         self.space == concept.space && (self.source == concept.id || self.target == concept.id)
     }
+
+    fn key(&self, plan: &Plan, any_kind: bool) -> AssociationKey {
+        AssociationKey {
+            source: plan.ids[self.source],
+            target: plan.ids[self.target],
+            namespace: plan.spaces[self.space].name.clone(),
+            kind: (!any_kind).then_some(self.kind),
+        }
+    }
 }
 
 impl fmt::Display for Edge {
@@ -113,6 +122,8 @@ pub(crate) enum Operation {
         concept: Concept,
         is_counted: bool,
     },
+    /// Removes one association.
+    Dissociate(Edge),
     Query(Concept),
     /// Of this kind, or of the lowest.
     Association {
@@ -195,6 +206,7 @@ impl Operation {
                 };
                 Operation::Associate(of, Box::new(record))
             }
+            17 => Operation::Dissociate(edge(plan, random)),
             _ => Operation::Delete { concept: concept(plan, random), is_counted: random.one_in(2) },
         }
     }
@@ -254,6 +266,7 @@ impl Operation {
             Operation::Associate(..) => Opcode::Associate,
             Operation::Delete { is_counted: false, .. } => Opcode::Delete,
             Operation::Delete { is_counted: true, .. } => Opcode::DeleteCounted,
+            Operation::Dissociate(_) => Opcode::Dissociate,
             Operation::Query(_) => Opcode::Query,
             Operation::Association { .. } => Opcode::Association,
             Operation::Neighbors(_) => Opcode::Neighbors,
@@ -284,13 +297,10 @@ impl Operation {
                 encode_archive(&mut out, header, &key);
             }
             Operation::Association { edge, any_kind } => {
-                let key = AssociationKey {
-                    source: plan.ids[edge.source],
-                    target: plan.ids[edge.target],
-                    namespace: name(edge.space),
-                    kind: (!any_kind).then_some(edge.kind),
-                };
-                encode_archive(&mut out, header, &key);
+                encode_archive(&mut out, header, &edge.key(plan, *any_kind));
+            }
+            Operation::Dissociate(edge) => {
+                encode_archive(&mut out, header, &edge.key(plan, false));
             }
             Operation::Neighbors(wanted) => {
                 let request = NeighborsRequest {
@@ -383,6 +393,7 @@ impl fmt::Display for Operation {
             }
             Operation::Delete { concept, is_counted: false } => write!(f, "delete {concept}"),
             Operation::Delete { concept, .. } => write!(f, "delete {concept} and count"),
+            Operation::Dissociate(edge) => write!(f, "dissociate {edge}"),
             Operation::Query(concept) => write!(f, "query {concept}"),
             Operation::Association { edge, any_kind: false } => write!(f, "association {edge}"),
             Operation::Association { edge, .. } => write!(f, "association {edge}, of any kind"),

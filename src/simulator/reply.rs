@@ -66,9 +66,10 @@ pub(crate) fn read(opcode: Opcode, header: &Header, payload: &[u8]) -> Result<Re
     let mut cursor = 0;
     let reply = match (opcode, status) {
         (_, Status::NotFound) => Reply::NotFound,
-        (Opcode::Learn | Opcode::Associate | Opcode::Delete | Opcode::Flush, _) => {
-            Reply::Done(Some(header.extra))
-        }
+        (
+            Opcode::Learn | Opcode::Associate | Opcode::Dissociate | Opcode::Delete | Opcode::Flush,
+            _,
+        ) => Reply::Done(Some(header.extra)),
         (Opcode::DeleteCounted, _) => {
             Reply::Deleted(archived::<Deleted>(&aligned)?.to_owned(), header.extra)
         }

@@ -139,6 +139,16 @@ impl Run<'_> {
                 }
             }
         }
+        self.check_listed(&found, listed)?;
+        Ok(found)
+    }
+
+    /// Every namespace lists what is there.
+    fn check_listed(
+        &self,
+        found: &Found,
+        listed: BTreeMap<usize, Vec<[u8; 16]>>,
+    ) -> Result<(), Failure> {
         for (space, ids) in listed {
             let mut there: Vec<_> = found
                 .concepts
@@ -154,7 +164,7 @@ impl Run<'_> {
                 return Err(Failure::new(Kind::Answer, what));
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Where nothing is under way and nothing has failed, all is well, and synced where that was
