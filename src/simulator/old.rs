@@ -3,13 +3,14 @@
 //! The messages are written and read by the libraries that old clients use, over enums as theirs
 //! are. So the product's own reader and writer (`sutra-compat`) are not what checks them.
 
-use rmp_serde::to_vec;
-use rmp_serde::to_vec_named;
-use serde::{Deserialize, Serialize};
-use sutra_wire::{
-    AssociationRecord, ConceptId, ConceptRecord, Direction, Health, PathMode, Status,
-};
+mod answer;
+mod request;
 
+use rmp_serde::{to_vec, to_vec_named};
+use sutra_wire::{Direction, PathMode};
+
+use self::answer::{Answer, reply_of};
+use self::request::Request;
 use crate::operation::{Concept, Edge, Likeness, Operation, Wanted, Way};
 use crate::plan::Plan;
 use crate::random::Random;

@@ -74,7 +74,11 @@ pub(super) enum Answer {
 }
 
 /// What it says; an error where it is the reply to something else.
-pub(super) fn reply_of(plan: &Plan, operation: &Operation, answer: Answer) -> Result<Reply, String> {
+pub(super) fn reply_of(
+    plan: &Plan,
+    operation: &Operation,
+    answer: Answer,
+) -> Result<Reply, String> {
     let all = |texts: Vec<String>| texts.iter().map(|text| id(text)).collect::<Result<Vec<_>, _>>();
     Ok(match (operation, answer) {
         // It names no status. What is wrong with the disk explains it, or nothing does.

@@ -78,10 +78,13 @@ pub(super) enum Request<'a> {
 
 impl<'a> Request<'a> {
     /// That of an operation; with its namespace, where the client knows of any.
-    pub(super) fn of(plan: &'a Plan, operation: &'a Operation, has_namespaces: bool) -> Request<'a> {
-        let name = |space: usize| {
-            (has_namespaces && space > 0).then(|| plan.spaces[space].name.as_str())
-        };
+    pub(super) fn of(
+        plan: &'a Plan,
+        operation: &'a Operation,
+        has_namespaces: bool,
+    ) -> Request<'a> {
+        let name =
+            |space: usize| (has_namespaces && space > 0).then(|| plan.spaces[space].name.as_str());
         let text = |id: usize| match plan.is_named(id) {
             true => Plan::name(id),
             false => ConceptId(plan.ids[id]).to_string(),
