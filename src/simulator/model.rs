@@ -92,7 +92,11 @@ impl<V: Clone> History<V> {
 
     /// Forgets a write that has turned out to be none.
     fn forget(&mut self, by: Number) {
-        self.writes.retain(|write| write.by != by);
+        let at = self.writes.iter().rposition(|write| write.by == by);
+        // The first is what was there before everything.
+        if let Some(at) = at.filter(|at| *at > 0) {
+            self.writes.remove(at);
+        }
     }
 
     /// The writes whose values may be seen; `except` is left out of it.
