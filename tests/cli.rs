@@ -105,6 +105,24 @@ fn a_dissociate_says_whether_there_was_one_and_leaves_the_others() {
 }
 
 #[test]
+fn a_concept_is_deleted_only_without_associations_where_that_was_asked_for() {
+    let server = Server::start(&["--cores", "2"]);
+    assert_eq!(code(&server.run(&["learn", "dog", "barks"])), 0);
+    assert_eq!(code(&server.run(&["associate", "cat", "dog"])), 0);
+    let refused = server.run(&["delete", "dog", "--unassociated"]);
+    let words = "the concept has 1 association: remove them first, or delete it with them";
+    assert_eq!(code(&refused), 3);
+    assert!(stderr(&refused).contains(words), "{}", stderr(&refused));
+    let stats = json(&server.run(&["stats", "--json"]));
+    assert_eq!((stats["concepts"].as_u64(), stats["associations"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(code(&server.run(&["dissociate", "cat", "dog"])), 0);
+    let deleted = server.run(&["delete", "dog", "--unassociated"]);
+    let expected = (0, "deleted dog; it had no associations\n");
+    assert_eq!((code(&deleted), stdout(&deleted).as_str()), expected);
+    assert_eq!(code(&server.run(&["delete", "dog", "--unassociated"])), 1);
+}
+
+#[test]
 fn a_delete_says_what_it_removed_also_of_a_concept_that_only_associations_name() {
     let server = Server::start(&[]);
     let deleted = |name: &str| {

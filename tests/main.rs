@@ -44,6 +44,7 @@ mod paths;
 mod python;
 mod read_only;
 mod repair;
+mod resharding;
 mod round_trip;
 mod search;
 mod settings;

@@ -137,9 +137,9 @@ fn a_second_server_on_a_folder_is_refused_and_told_by_whom() {
 }
 
 #[test]
-fn another_number_of_cores_is_refused_with_the_right_one() {
+fn another_number_of_cores_is_refused_read_only_with_the_right_one() {
     let (_, stopped) = Server::start(&["--cores", "2"]).stop();
-    let (code, line) = why(&refused(&stopped.folder.path(), &["--cores", "3"]));
+    let (code, line) = why(&refused(&stopped.folder.path(), &["--cores", "3", "--read-only"]));
     assert_eq!(code, 3);
     assert!(line.contains("--cores 2") && line.contains("leave --cores out"), "{line}");
 }
@@ -160,6 +160,7 @@ fn the_advice_for_another_number_of_cores_works_as_it_is_printed() {
             "off",
             "--compat",
             "off",
+            "--read-only",
         ]);
         command.args(flags).stdin(Stdio::null());
         command

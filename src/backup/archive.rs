@@ -232,10 +232,11 @@ fn read_all(
 
 /// Whether a piece is the next of a stream: segment after segment, shard after shard.
 fn follows(pieces: &[(PieceName, Piece)], name: &PieceName) -> bool {
+    let first = pieces.first().map_or(name.number, |(first, _)| first.number);
     let next = match pieces.last() {
-        None => (0, 0),
+        None => (0, first),
         Some((last, _)) if last.shard == name.shard => (last.shard, last.number.saturating_add(1)),
-        Some((last, _)) => (last.shard.saturating_add(1), 0),
+        Some((last, _)) => (last.shard.saturating_add(1), first),
     };
     (name.shard, name.number) == next && name.from == 0
 }

@@ -5,7 +5,7 @@
 //! other without a gap, in segments that do.
 
 use serde::{Deserialize, Serialize};
-use sutra_store::{FORMAT, LogPlace, MAX_NAMESPACES, SegmentHeader, StoreFacts};
+use sutra_store::{LogPlace, MAX_NAMESPACES, SegmentHeader, StoreFacts, is_known_format};
 use sutra_wire::IdRule;
 
 /// The version of catalogs.
@@ -35,8 +35,16 @@ pub struct Catalog {
     given_back: u64,
     namespaces: Vec<String>,
     imports: Vec<String>,
+    /// The number of every shard's first segment. Absent where it is 0.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    first: u32,
     /// By number.
     pub(crate) shards: Vec<CatalogShard>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_nought(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A shard's log.
@@ -45,7 +53,7 @@ pub struct Catalog {
 pub(crate) struct CatalogShard {
     /// Number of the last commit, 0 for none.
     pub(crate) commit: u64,
-    /// By number.
+    /// In order, without a gap.
     pub(crate) segments: Vec<CatalogSegment>,
 }
 
@@ -109,6 +117,7 @@ impl Catalog {
             given_back: facts.given_back,
             namespaces: facts.namespaces,
             imports: facts.imports,
+            first: facts.first,
             shards,
         }
     }
@@ -122,12 +131,17 @@ impl Catalog {
             namespaces: self.namespaces.clone(),
             imports: self.imports.clone(),
             given_back: self.given_back,
+            first: self.first,
         }
     }
 
     /// The header of a segment.
-    pub(crate) fn header(&self, shard: u16, number: u32) -> SegmentHeader {
-        let segment = &self.shards[usize::from(shard)].segments[number as usize];
+    pub(crate) fn header(
+        &self,
+        shard: u16,
+        number: u32,
+        segment: &CatalogSegment,
+    ) -> SegmentHeader {
         SegmentHeader {
             block: segment.block,
             store: self.store,
@@ -141,7 +155,7 @@ impl Catalog {
     /// All pieces: of which shard, of which segment's number, and which.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = (u16, u32, &CatalogSegment, &Piece)> {
         (0..).zip(&self.shards).flat_map(|(shard, log)| {
-            (0..).zip(&log.segments).flat_map(move |(number, segment)| {
+            (self.first..).zip(&log.segments).flat_map(move |(number, segment)| {
                 segment.pieces.iter().map(move |piece| (shard, number, segment, piece))
             })
         })
@@ -179,17 +193,18 @@ impl Catalog {
             return Err(CatalogFault("the catalog does not match its checksum".to_owned()));
         }
         // The versions first: another one may have other fields.
-        for (field, known) in [("catalog", CATALOG_FORMAT), ("format", FORMAT)] {
-            match sealed.catalog.get(field).and_then(serde_json::Value::as_u64) {
-                Some(version) if version == u64::from(known) => {}
-                _ => {
-                    return Err(CatalogFault(format!(
-                        "the backup was taken by another version of sutra, whose {field} number \
-                         is not {known}: restore it with that version"
-                    )));
-                }
+        let is_known = |field: &str, is_known: fn(u64) -> bool| {
+            let version = sealed.catalog.get(field).and_then(serde_json::Value::as_u64);
+            match version.filter(|version| is_known(*version)) {
+                Some(_) => Ok(()),
+                None => Err(CatalogFault(format!(
+                    "the backup was taken by another version of sutra, whose {field} number is \
+                     not known to this one: restore it with that version"
+                ))),
             }
-        }
+        };
+        is_known("catalog", |version| version == u64::from(CATALOG_FORMAT))?;
+        is_known("format", is_known_format)?;
         let catalog: Self = serde_json::from_value(sealed.catalog).map_err(unreadable)?;
         catalog
             .check()
@@ -206,6 +221,10 @@ impl Catalog {
         }
         if !(1..=MAX_SHARDS).contains(&self.shards.len()) {
             return Err("its number of shards can't be");
+        }
+        let most = self.shards.iter().map(|shard| shard.segments.len()).max().unwrap_or(0);
+        if u32::try_from(most).ok().and_then(|most| self.first.checked_add(most)).is_none() {
+            return Err("its segments' numbers can't be");
         }
         self.shards.iter().try_for_each(CatalogShard::check)
     }
@@ -263,11 +282,12 @@ mod tests {
         let segment = CatalogSegment { generation: u64::MAX, block: 4096, capacity: 65536, pieces };
         let facts = StoreFacts {
             store: u64::MAX,
-            format: FORMAT,
+            format: sutra_store::FORMAT,
             id_rule: IdRule::default(),
             namespaces: vec![String::new(), "na\"m\né".into()],
             imports: vec!["d41d8cd98f00b204e9800998ecf8427e".into()],
             given_back: 3,
+            first: 0,
         };
         let shard = CatalogShard { commit: 9, segments: vec![segment] };
         Catalog::new("0.1.0", 1_700_000_000_000_001, facts, vec![shard])
@@ -297,6 +317,18 @@ mod tests {
     }
 
     #[test]
+    fn segments_are_numbered_from_the_first_that_is_named() {
+        let catalog = Catalog { first: 7, format: sutra_store::STATE_FORMAT, ..catalog() };
+        let text = String::from_utf8(catalog.encode()).unwrap();
+        assert!(text.contains(r#","first":7,"format":2,"#), "{text}");
+        let read = Catalog::decode(text.as_bytes()).unwrap();
+        assert_eq!((&read, read.facts().first), (&catalog, 7));
+        assert!(read.pieces().all(|(_, number, ..)| number == 7));
+        let beyond = Catalog { first: u32::MAX, ..catalog };
+        assert!(Catalog::decode(&beyond.encode()).is_err());
+    }
+
+    #[test]
     fn every_flipped_byte_is_noticed() {
         let bytes = catalog().encode();
         // The last one ends the line.
@@ -311,7 +343,7 @@ mod tests {
     fn what_can_not_be_is_refused() {
         type Change = fn(&mut Catalog);
         let changes: [(&str, Change); 9] = [
-            ("version", |catalog| catalog.format = 2),
+            ("version", |catalog| catalog.format = 3),
             ("version", |catalog| catalog.catalog = 2),
             ("id rule", |catalog| catalog.id_rule = "other".into()),
             ("namespaces", |catalog| catalog.namespaces.clear()),

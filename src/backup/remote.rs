@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use sutra_client::blocking::Client;
 use sutra_client::{BackupCut, BackupDone, CutSegment, Durability, LogRange, SharedBytes};
-use sutra_store::{FORMAT, MAX_NAMESPACES, SegmentHeader, StoreFacts};
+use sutra_store::{MAX_NAMESPACES, SegmentHeader, StoreFacts, is_known_format};
 
 use crate::BackupError;
 
@@ -102,7 +102,7 @@ impl Cut {
         let wrong = |what: &str| BackupError::Io {
             source: std::io::Error::other(format!("the server's answer makes no sense: {what}")),
         };
-        if cut.format != FORMAT {
+        if !is_known_format(cut.format) {
             return Err(wrong("its logs have another format: take the backup with its version"));
         }
         let id_rule = cut.id_rule.parse().map_err(|_| wrong("its id rule is unknown"))?;
@@ -123,10 +123,12 @@ impl Cut {
                 && segment.end <= segment.capacity;
             is_sound.then_some((header, segment.end))
         };
+        let first = cut.shards.first().and_then(|shard| Some(shard.segments.first()?.number));
+        let first = first.unwrap_or_default();
         let mut shards = Vec::with_capacity(cut.shards.len());
         for (number, shard) in cut.shards.iter().enumerate() {
             let numbered =
-                (0..).zip(&shard.segments).all(|(number, segment)| segment.number == number);
+                (first..).zip(&shard.segments).all(|(number, segment)| segment.number == number);
             let segments: Option<Vec<_>> =
                 shard.segments.iter().map(|segment| header(number, segment)).collect();
             let segments = segments.filter(|all| numbered && !all.is_empty());
@@ -140,6 +142,7 @@ impl Cut {
                 namespaces: cut.namespaces,
                 imports: cut.imports,
                 given_back: cut.given_back,
+                first,
             },
             taken: cut.taken,
             data: cut.data,

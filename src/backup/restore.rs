@@ -91,11 +91,12 @@ fn write_all(
     progress: &mut dyn Progress,
 ) -> Result<(), BackupError> {
     let mut place = LogPlace::default();
+    let mut begun = None;
     for (shard, number, segment, piece) in catalog.pieces() {
-        let header = catalog.header(shard, number);
+        let header = catalog.header(shard, number, segment);
         if piece.from == 0 {
             remake.segment(&header)?;
-            if number == 0 {
+            if begun.replace(shard) != Some(shard) {
                 place = LogPlace::default();
             }
         }

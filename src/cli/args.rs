@@ -12,6 +12,7 @@ use crate::associate::Associate;
 use crate::backup::Backup;
 use crate::bench::args::Bench;
 use crate::completions::Completions;
+use crate::delete::Delete;
 use crate::dissociate::Dissociate;
 use crate::doctor::Doctor;
 use crate::export::Export;
@@ -100,8 +101,7 @@ pub(crate) enum Command {
     /// Remove an association
     Dissociate(Dissociate),
     /// Delete a concept and its associations
-    #[command(after_help = "Example:\n  sutra delete dog")]
-    Delete(Named),
+    Delete(Delete),
     /// List a concept's neighbours
     Neighbors(Neighbors),
     /// Show how two concepts are connected

@@ -1,6 +1,7 @@
 //! `sutra delete`: deletes a concept and its associations, and says what was removed; the exit code
 //! says whether anything was.
 
+use clap::Args;
 use serde_json::json;
 use sutra_client::{Client, Deleted};
 
@@ -8,15 +9,36 @@ use crate::exit::{Answer, Failure};
 use crate::known::not_known;
 use crate::output::Output;
 use crate::printable::name;
-use crate::target::Named;
+use crate::target::{Named, Server};
 use crate::words::counted;
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra delete dog")]
+pub(crate) struct Delete {
+    /// Only where the concept has no associations; else it is refused
+    #[arg(long)]
+    unassociated: bool,
+    #[command(flatten)]
+    named: Named,
+}
+
+impl Delete {
+    pub(crate) fn server(&self) -> &Server {
+        self.named.server()
+    }
+}
 
 pub(crate) async fn run(
     client: &Client,
-    delete: &Named,
+    delete: &Delete,
     output: Output,
 ) -> Result<Answer, Failure> {
-    let deleted = client.namespace(&delete.place.namespace).delete(&delete.concept).await?;
+    let Delete { unassociated, named: delete } = delete;
+    let client = client.namespace(&delete.place.namespace);
+    let deleted = match unassociated {
+        true => client.delete_unassociated(&delete.concept).await?,
+        false => client.delete(&delete.concept).await?,
+    };
     let is_any = deleted != Deleted::default();
     let Deleted { concept, associations } = deleted;
     let value = json!({

@@ -146,8 +146,8 @@ fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Fai
         Command::Dissociate(dissociate) => with_client(dissociate.server(), async |client| {
             dissociate::run(&client, &dissociate, output).await
         }),
-        Command::Delete(named) => {
-            with_client(named.server(), async |client| delete::run(&client, &named, output).await)
+        Command::Delete(delete) => {
+            with_client(delete.server(), async |client| delete::run(&client, &delete, output).await)
         }
         Command::Neighbors(neighbors) => with_client(neighbors.server(), async |client| {
             neighbors::run(&client, &neighbors, output).await

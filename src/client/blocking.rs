@@ -101,6 +101,14 @@ impl Client {
         self.runtime.block_on(self.client.delete(concept))
     }
 
+    /// As [`crate::Client::delete_unassociated`].
+    pub fn delete_unassociated(
+        &self,
+        concept: impl Into<ConceptRef>,
+    ) -> Result<Deleted, ClientError> {
+        self.runtime.block_on(self.client.delete_unassociated(concept))
+    }
+
     /// As [`crate::Client::associate`].
     pub fn associate(&self, association: Association) -> Result<u64, ClientError> {
         self.runtime.block_on(self.client.associate(association))

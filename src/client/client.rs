@@ -73,11 +73,25 @@ impl Client {
     /// or go. A delete that is repeated because its answer was lost counts only what the first has
     /// left.
     pub async fn delete(&self, concept: impl Into<ConceptRef>) -> Result<Deleted, ClientError> {
-        let key = ConceptKey {
-            id: concept.into().id()?.0,
-            namespace: self.caller.namespace().to_owned(),
-        };
-        let deleted = self.caller.call(&Request::Delete(key)).await?.found::<Deleted>()?;
+        self.delete_by(Request::Delete, concept.into()).await
+    }
+
+    /// As [`Client::delete`], but refused with [`sutra_wire::Status::Associated`] where the concept
+    /// has associations; nothing is removed then. One that is made meanwhile may stay or go.
+    pub async fn delete_unassociated(
+        &self,
+        concept: impl Into<ConceptRef>,
+    ) -> Result<Deleted, ClientError> {
+        self.delete_by(Request::DeleteUnassociated, concept.into()).await
+    }
+
+    async fn delete_by(
+        &self,
+        request: fn(ConceptKey) -> Request,
+        concept: ConceptRef,
+    ) -> Result<Deleted, ClientError> {
+        let key = ConceptKey { id: concept.id()?.0, namespace: self.caller.namespace().to_owned() };
+        let deleted = self.caller.call(&request(key)).await?.found::<Deleted>()?;
         Ok(deleted.map(|deleted| deleted.checked().to_owned()).unwrap_or_default())
     }
 

@@ -15,6 +15,7 @@ pub(crate) enum Request {
     Associate(AssociationRecord),
     Query(ConceptKey),
     Delete(ConceptKey),
+    DeleteUnassociated(ConceptKey),
     Dissociate(AssociationKey),
     Association(AssociationKey),
     Concepts(ConceptsRequest),
@@ -41,6 +42,7 @@ impl Request {
             Request::Associate(_) => Opcode::Associate,
             Request::Query(_) => Opcode::Query,
             Request::Delete(_) => Opcode::DeleteCounted,
+            Request::DeleteUnassociated(_) => Opcode::DeleteUnassociated,
             Request::Dissociate(_) => Opcode::Dissociate,
             Request::Association(_) => Opcode::Association,
             Request::Concepts(_) => Opcode::Concepts,
@@ -65,7 +67,9 @@ impl Request {
         match self {
             Request::Learn(record) => Some(record.id.into()),
             Request::Associate(record) => Some(record.source.into()),
-            Request::Query(key) | Request::Delete(key) => Some(key.id.into()),
+            Request::Query(key) | Request::Delete(key) | Request::DeleteUnassociated(key) => {
+                Some(key.id.into())
+            }
             Request::Dissociate(key) | Request::Association(key) => Some(key.source.into()),
             Request::Neighbors(request) => Some(request.id.into()),
             Request::Path(request) => Some(request.start.into()),
@@ -92,7 +96,9 @@ impl Request {
         match self {
             Request::Learn(record) => encode_archive(out, header, record),
             Request::Associate(record) => encode_archive(out, header, record),
-            Request::Query(key) | Request::Delete(key) => encode_archive(out, header, key),
+            Request::Query(key) | Request::Delete(key) | Request::DeleteUnassociated(key) => {
+                encode_archive(out, header, key);
+            }
             Request::Dissociate(key) | Request::Association(key) => {
                 encode_archive(out, header, key);
             }

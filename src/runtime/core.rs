@@ -59,7 +59,7 @@ impl<M: Send + 'static> Core<M> {
             sockets: Sockets::default(),
             writes: Writes::default(),
             timers: Timers::default(),
-            leaving: Leaving::new(ending, index),
+            leaving: Leaving::new(ending),
             beat: pulse.beat(index),
             now,
             active: now,

@@ -37,6 +37,7 @@ mod placement;
 mod postbox;
 mod pulse;
 mod region;
+mod shared;
 mod simulated;
 mod sockets;
 mod stages;

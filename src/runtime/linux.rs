@@ -5,6 +5,7 @@
 //! decides how the thread waits between two turns.
 
 mod background;
+mod bell;
 pub(crate) mod buffers;
 pub(crate) mod doorbell;
 mod entries;
@@ -17,6 +18,7 @@ mod ring;
 pub(crate) mod thread;
 mod user_data;
 
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -53,7 +55,7 @@ impl Linux {
         doorbells: Arc<[Doorbell]>,
         core: usize,
     ) -> Result<(ReceiveBuffers, Linux, Features), RuntimeError> {
-        let ring = Ring::new(config.ring_entries, doorbells[core].park_bell())?;
+        let ring = Ring::new(config.ring_entries, doorbells[core].park_bell().as_fd())?;
         let buffers = ReceiveBuffers::register(
             ring.io(),
             config.receive_buffers,

@@ -2,6 +2,7 @@
 //! lie in one.
 
 use std::io;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags};
@@ -51,6 +52,18 @@ impl Mapping {
     /// The first byte.
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start
+    }
+
+    /// Where bytes lie that are read only while nobody writes to them: the caller's promise.
+    pub(crate) fn to_read(&self, range: Range<usize>) -> *const u8 {
+        self.to_write(range)
+    }
+
+    /// Where bytes lie that nobody else reads or writes meanwhile: the caller's promise.
+    pub(crate) fn to_write(&self, range: Range<usize>) -> *mut u8 {
+        assert!(range.start <= range.end && range.end <= self.len, "bytes of the mapping");
+        // SAFETY: the offset was checked to lie inside the mapping, or at its end.
+        unsafe { self.start.as_ptr().add(range.start) }
     }
 
     /// Length in bytes, as asked for.

@@ -1,8 +1,9 @@
 //! What threads other than a core's own do for it, and how they tell it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
+
+use crate::shared::{AtomicUsize, Mutex, Ordering};
 
 /// What runs in the background; its result comes back as a message.
 pub type Job<M> = Box<dyn FnOnce() -> M + Send>;

@@ -7,7 +7,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::shared::{AtomicU64, Ordering};
 
 /// What a core that has ended answers: it is no longer asked anything.
 const ENDED: u64 = u64::MAX;

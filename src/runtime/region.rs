@@ -11,9 +11,9 @@
 use std::io;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::mapping::Mapping;
+use crate::shared::{AtomicUsize, Ordering};
 
 /// A fixed piece of page-aligned memory whose first [`Region::frozen`] bytes never change again.
 #[derive(Debug)]
@@ -53,12 +53,7 @@ impl Region {
     unsafe fn frozen_bytes(&self, range: Range<usize>) -> &[u8] {
         // SAFETY: the range lies inside the mapping (the caller's promise). Frozen bytes are
         // initialised, as the mapping starts zeroed, and are not written again.
-        unsafe {
-            std::slice::from_raw_parts(
-                self.memory.start().as_ptr().add(range.start),
-                range.end - range.start,
-            )
-        }
+        unsafe { std::slice::from_raw_parts(self.memory.to_read(range.clone()), range.len()) }
     }
 }
 
@@ -107,12 +102,12 @@ impl RegionWriter {
     /// Everything from the watermark to the end, to be written.
     pub fn writable(&mut self) -> &mut [u8] {
         let frozen = self.frozen();
-        let rest = self.len() - frozen;
+        let range = frozen..self.len();
         // SAFETY: these bytes lie above the watermark, where readers never look. `&mut self` of the
         // only writer makes this the only mutable reference. The watermark can't rise while it is
         // borrowed.
         unsafe {
-            std::slice::from_raw_parts_mut(self.region.memory.start().as_ptr().add(frozen), rest)
+            std::slice::from_raw_parts_mut(self.region.memory.to_write(range.clone()), range.len())
         }
     }
 
@@ -153,7 +148,7 @@ impl RegionWriter {
     pub fn reclaim(mut self) -> Result<RegionWriter, RegionWriter> {
         match Arc::get_mut(&mut self.region) {
             Some(region) => {
-                *region.frozen.get_mut() = 0;
+                region.frozen = AtomicUsize::new(0);
                 Ok(self)
             }
             None => Err(self),

@@ -16,7 +16,7 @@ use crate::all_cores::{self, AllCores};
 use crate::backups::Backups;
 use crate::core::Core;
 use crate::core::message::{
-    Body, Forwarded, Listed, Message, Question, Ticket, Write, WriteTicket,
+    Body, DeleteManner, Forwarded, Listed, Message, Question, Ticket, Write, WriteTicket,
 };
 use crate::core::names::{Timer, Token};
 use crate::core::run_queue::LongWork;
@@ -114,8 +114,13 @@ impl Service for StorageService {
         match Opcode::from_number(request.header.opcode) {
             Some(Opcode::Learn) => self.writes.learn(core, cx, request),
             Some(Opcode::Associate) => self.writes.associate(core, cx, request),
-            Some(Opcode::Delete) => self.writes.delete(core, cx, request, false),
-            Some(Opcode::DeleteCounted) => self.writes.delete(core, cx, request, true),
+            Some(Opcode::Delete) => self.writes.delete(core, cx, request, DeleteManner::Answered),
+            Some(Opcode::DeleteCounted) => {
+                self.writes.delete(core, cx, request, DeleteManner::Counted)
+            }
+            Some(Opcode::DeleteUnassociated) => {
+                self.writes.delete(core, cx, request, DeleteManner::Unassociated)
+            }
             Some(Opcode::Dissociate) => self.writes.dissociate(core, cx, request),
             Some(Opcode::Query) => reads::concept(core, cx, request),
             Some(Opcode::Association) => reads::association(core, cx, request),

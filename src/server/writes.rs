@@ -20,7 +20,7 @@ use sutra_wire::{
 };
 
 use crate::core::message::{
-    Body, Forwarded, Message, Payload, Ticket, Write, WriteMessage, WriteTicket,
+    Body, DeleteManner, Forwarded, Message, Payload, Ticket, Write, WriteMessage, WriteTicket,
 };
 use crate::core::names::DeletionNumber;
 use crate::core::run_queue::LongWork;
@@ -130,7 +130,7 @@ impl Writes {
         core: &mut Core,
         cx: &mut Context<'_, Message>,
         request: &Request<'_>,
-        is_counted: bool,
+        manner: DeleteManner,
     ) -> Flow {
         let Some(key) = validated::<ConceptKey>(cx, request) else { return Flow::Taken };
         let Some(namespace) = core.namespaces().lookup(&key.namespace) else {
@@ -138,18 +138,14 @@ impl Writes {
             return Flow::Taken;
         };
         let there = |cx: &mut Context<'_, Message>| {
-            Forwarded::Write(Write::Delete {
-                namespace,
-                key: key.copy_into(cx.buffer()),
-                is_counted,
-            })
+            Forwarded::Write(Write::Delete { namespace, key: key.copy_into(cx.buffer()), manner })
         };
         core.at_owner(cx, ConceptId(key.id), request.reply_to, there, |core, cx, ticket| {
             if !self.deletions.has_room() {
                 return Flow::Wait;
             }
             let key = key.copy_into(cx.buffer());
-            self.begin_deletion(core, DeleteRequest { ticket, namespace, key, is_counted });
+            self.begin_deletion(core, DeleteRequest { ticket, namespace, key, manner });
             Flow::Taken
         })
     }
@@ -189,12 +185,12 @@ impl Writes {
     }
 
     fn execute_delete(&mut self, core: &mut Core, ticket: WriteTicket, write: Write) {
-        let (WriteTicket::Request(ticket), Write::Delete { namespace, key, is_counted }) =
+        let (WriteTicket::Request(ticket), Write::Delete { namespace, key, manner }) =
             (ticket, write)
         else {
             unreachable!("no step of a deletion is one")
         };
-        let asked = DeleteRequest { ticket, namespace, key, is_counted };
+        let asked = DeleteRequest { ticket, namespace, key, manner };
         if let Some(asked) = self.deletions.wait_for_room(asked) {
             self.begin_deletion(core, asked);
         }
@@ -357,9 +353,9 @@ impl Writes {
             }
             WriteTicket::Burial(burial) => {
                 let Some(buried) = self.deletions.buried(burial) else { return };
-                let Buried { ticket, is_counted, removed } = buried;
+                let Buried { ticket, manner, removed } = buried;
                 let deleted = Deleted { concept: status == Status::Ok, associations: removed };
-                answer_deleted(core, cx, ticket, is_counted, deleted, sequence);
+                answer_deleted(core, cx, ticket, manner, deleted, sequence);
             }
         }
     }
@@ -452,7 +448,7 @@ impl Writes {
     /// The associations are gone, or can't be removed: logs the tombstone, or tells why not.
     fn end_deletion(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, ended: Ended) {
         let Ended { asked, removed, refused } = ended;
-        let DeleteRequest { ticket, namespace, key, is_counted } = asked;
+        let DeleteRequest { ticket, namespace, key, manner } = asked;
         let is_learned = core.shard().record(namespace, &ConceptId(key.checked().id)).is_some();
         match refused {
             Some((status, message)) => {
@@ -463,12 +459,12 @@ impl Writes {
             None if !is_learned && core.shard().pending() == 0 => {
                 let deleted = Deleted { concept: false, associations: removed };
                 let sequence = core.shard().last_sequence();
-                answer_deleted(core, cx, ticket, is_counted, deleted, sequence);
+                answer_deleted(core, cx, ticket, manner, deleted, sequence);
                 cx.give_back(key.into_buffer());
             }
             None => {
                 let ticket = ticket.logged_at(cx.now());
-                let burial = self.deletions.bury(Buried { ticket, is_counted, removed });
+                let burial = self.deletions.bury(Buried { ticket, manner, removed });
                 self.execute(core, cx, WriteTicket::Burial(burial), Write::Bury { namespace, key });
             }
         }
@@ -505,13 +501,15 @@ fn answer_deleted(
     core: &mut Core,
     cx: &mut Context<'_, Message>,
     ticket: Ticket,
-    is_counted: bool,
+    manner: DeleteManner,
     deleted: Deleted,
     sequence: u64,
 ) {
     let (status, payload) = match deleted {
         deleted if deleted == Deleted::default() => (Status::NotFound, Payload::Empty),
-        deleted if is_counted => (Status::Ok, Payload::Built(archive(cx, &deleted))),
+        deleted if manner != DeleteManner::Answered => {
+            (Status::Ok, Payload::Built(archive(cx, &deleted)))
+        }
         _ => (Status::Ok, Payload::Empty),
     };
     core.answer(cx, ticket, status, sequence, payload);

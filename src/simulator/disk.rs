@@ -370,6 +370,14 @@ impl Disk for SimulatedDisk {
         self.unlink(&name.to_string())
     }
 
+    fn remove_shard(&self, shard: u16) -> io::Result<()> {
+        let left: Vec<_> = self.list(shard)?.unwrap_or_default();
+        for file in left.into_iter().filter(|file| file.starts_with("vectors-")) {
+            self.unlink(&format!("{}/{file}", folder_of(shard)))?;
+        }
+        self.sync_names(&folder_of(shard))
+    }
+
     fn sync_shard(&self, shard: u16) -> io::Result<()> {
         self.sync_names(&folder_of(shard))
     }

@@ -160,6 +160,7 @@ struct Deletion {
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     plan: Plan,
+    /// Where the writes that were not looked at yet went.
     layout: CoreLayout,
     concepts: BTreeMap<Concept, History<ConceptRecord>>,
     edges: BTreeMap<Edge, History<AssociationRecord>>,
@@ -183,6 +184,17 @@ impl Model {
             moment: 1,
             flushed: 0,
         }
+    }
+
+    /// A server on so many cores answers from here on.
+    pub(crate) fn note_cores(&mut self, cores: usize) {
+        self.plan.cores = cores;
+    }
+
+    /// What was written so far has been looked at: what follows is written by that server.
+    pub(crate) fn note_looked_at(&mut self) {
+        let cores = u16::try_from(self.plan.cores).expect("a store has at most 1,000");
+        self.layout = CoreLayout::new(cores);
     }
 
     /// The moment that it is.

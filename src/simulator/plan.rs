@@ -21,7 +21,7 @@ const LARGE: u64 = 6;
 
 /// How many concepts each core has in a crowd; none in most runs.
 fn crowd(seed: u64) -> u64 {
-    let random = &mut Random::of(seed, Stream::Plan, 1);
+    let random = &mut Random::of(seed, Stream::Plan, 2);
     match random.below(RUNS) {
         0 => random.between(4_200, 4_800),
         1..=LARGE => random.between(1_100, 1_800),
@@ -46,7 +46,10 @@ pub(crate) struct Dangers {
 /// What a run is like.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    /// At first.
     pub(crate) cores: usize,
+    /// Whether each life may have another number of cores.
+    pub(crate) changes_cores: bool,
     pub(crate) durability: Durability,
     pub(crate) manner: Manner,
     pub(crate) segment_bytes: u64,
@@ -127,6 +130,7 @@ impl Plan {
         let power_cuts = random.below(9);
         Plan {
             cores,
+            changes_cores: cores.is_none() && Random::of(seed, Stream::Plan, 1).one_in(4),
             durability,
             manner,
             segment_bytes: *random.pick(&[64 << 10, 64 << 10, 128 << 10, 1 << 20]),

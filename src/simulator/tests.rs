@@ -73,6 +73,7 @@ fn assert_reaches_what_there_is(coverage: &Coverage) {
         "a bit was flipped where it lies",
         "a bit was flipped on its way",
         "a read failed",
+        "another number of cores",
     ] {
         reached(&coverage.starts, start);
     }

@@ -203,10 +203,19 @@ impl<R> Edges<R> {
         At::of(&self.edges[edge])
     }
 
+    fn all(&self) -> impl Iterator<Item = &Edge<R>> {
+        let edges = (0..self.edges.len() as u32).map(|edge| &self.edges[edge]);
+        edges.filter(|edge| edge.confidence().is_some())
+    }
+
     /// The node of each, removed ones left out.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = u32> {
-        let edges = (0..self.edges.len() as u32).map(|edge| &self.edges[edge]);
-        edges.filter(|edge| edge.confidence().is_some()).map(|edge| edge.node)
+        self.all().map(|edge| edge.node)
+    }
+
+    /// Of each its node, its sequence and what is kept of it, removed ones left out.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (u32, u64, &R)> {
+        self.all().map(|edge| (edge.node, edge.sequence, &edge.record))
     }
 
     /// How many there are, removed ones not counted.

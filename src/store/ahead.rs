@@ -45,6 +45,7 @@ impl Ahead {
         let manifest = manifest.ok_or_else(|| StoreError::Missing { file: file() })?;
         check_manifest(&*disk, &manifest, &options)?;
         let (store, id_rule) = (manifest.store(), manifest.id_rule());
+        let segments = manifest.segments();
         let shared: Arc<dyn Disk> = Arc::clone(&disk) as Arc<dyn Disk>;
         let keeper = Arc::new(Keeper::new(manifest, Arc::clone(&shared)));
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&keeper))?);
@@ -53,6 +54,7 @@ impl Ahead {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (reads, times) = (Arc::clone(&shared), Arc::clone(&clock));
         let source = Source::new(reads, times, store, layout, known, segment_bytes).ahead();
+        let source = source.within(segments);
         let sources = (0..cores).map(|shard| source.of(shard, Default::default())).collect();
         let mut shards = exchanging(sources, ReadAhead::new)?;
         let records: Vec<_> = shards.iter().map(ReadAhead::records).collect();

@@ -4,7 +4,9 @@
 //! Pure functions over bytes that nobody vouches for: they never panic, allocate nothing, and look
 //! at each byte a bounded number of times.
 
-use crate::format::{COMMIT_ENTRY, CommitBody, ENTRY_HEADER, Entry, KIND_COMMIT, Seed, is_zero};
+use crate::format::{
+    COMMIT_ENTRY, CommitBody, Covered, ENTRY_HEADER, Entry, KIND_COMMIT, Seed, is_zero,
+};
 
 /// What the next commit of a log must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +16,35 @@ pub(crate) struct Expected {
     pub(crate) number: u64,
     /// The crc of the Commit entry before it.
     pub(crate) previous: u32,
-    /// The highest sequence before the commit: its entries' are higher.
+    /// The highest sequence before the commit: its entries' are higher, where it is the log's.
     pub(crate) sequence: u64,
+    /// Whether it is one of a segment of state, whose sequences are in no order.
+    pub(crate) is_state: bool,
+}
+
+impl Expected {
+    /// The first commit of a log that begins with it.
+    pub(crate) fn first(shard: u16) -> Self {
+        Self { shard, number: 1, previous: 0, sequence: 0, is_state: false }
+    }
+
+    /// The first commit of a segment of state.
+    pub(crate) fn first_of_state(shard: u16) -> Self {
+        Self { is_state: true, ..Self::first(shard) }
+    }
+
+    /// The first commit of the log behind such a segment.
+    pub(crate) fn behind_state(self, covered: Covered) -> Self {
+        let number = covered.commit.saturating_add(1);
+        let sequence = self.sequence.max(covered.sequence);
+        Self { number, sequence, ..Self::first(self.shard) }
+    }
+
+    /// The commit behind this one.
+    pub(crate) fn behind(self, commit: &Commit) -> Self {
+        let number = commit.body.number.saturating_add(1);
+        Self { number, previous: commit.crc, sequence: commit.sequence, ..self }
+    }
 }
 
 /// A commit that stands whole in the log.
@@ -84,10 +113,10 @@ pub(crate) fn verify(
         if entry.header.owner != expected.shard {
             return Err(certain(at, "an entry belongs to another shard"));
         }
-        if entry.header.sequence <= sequence {
+        if entry.header.sequence <= sequence && !expected.is_state {
             return Err(certain(at, "sequences do not rise"));
         }
-        sequence = entry.header.sequence;
+        sequence = sequence.max(entry.header.sequence);
         entries = entries.saturating_add(1);
         at += entry.bytes();
     }
@@ -140,7 +169,8 @@ mod tests {
     use crate::format::{EntryHeader, KIND_CONCEPT, SegmentHeader, entry_bytes};
 
     const BLOCK: usize = 512;
-    const EXPECTED: Expected = Expected { shard: 1, number: 5, previous: 77, sequence: 100 };
+    const EXPECTED: Expected =
+        Expected { shard: 1, number: 5, previous: 77, sequence: 100, is_state: false };
 
     fn seed() -> Seed {
         SegmentHeader { block: 512, store: 1, generation: 2, number: 0, shard: 1, capacity: 65536 }
@@ -211,6 +241,10 @@ mod tests {
         ] {
             assert!(verify(&bytes, seed(), BLOCK, &expected).unwrap_err().certain, "{expected:?}");
         }
+        let state = Expected { sequence: 0, is_state: true, ..EXPECTED };
+        let unordered = commit(5, 4, [103, 101]);
+        assert_eq!(verify(&unordered, seed(), BLOCK, &state).unwrap().sequence, 103);
+        assert!(verify(&unordered, seed(), BLOCK, &EXPECTED).unwrap_err().certain);
         let other = Expected { number: 6, ..EXPECTED };
         assert!(!verify(&bytes, seed(), BLOCK, &other).unwrap_err().certain);
     }

@@ -53,7 +53,7 @@ pub enum NotThere {
 pub struct StoreFacts {
     /// The number that was drawn when the store was made.
     pub store: u64,
-    /// Version of the manifest and the log.
+    /// Version of the store's files.
     pub format: u32,
     /// How a caller's string becomes an id.
     pub id_rule: sutra_wire::IdRule,
@@ -63,4 +63,6 @@ pub struct StoreFacts {
     pub imports: Vec<String>,
     /// Entries up to this sequence may name namespaces that are not listed.
     pub given_back: u64,
+    /// The number of every shard's first segment.
+    pub first: u32,
 }

@@ -122,6 +122,9 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn open(&self, name: SegmentName) -> io::Result<Arc<DataFile>>;
     /// Removes a segment file.
     fn remove(&self, name: SegmentName) -> io::Result<()>;
+    /// Removes a shard's folder, its segments having been removed, with whatever else a store puts
+    /// there. What is not a store's stays, and its folder.
+    fn remove_shard(&self, shard: u16) -> io::Result<()>;
     /// Makes creations and removals in a shard's folder durable.
     fn sync_shard(&self, shard: u16) -> io::Result<()>;
     /// A file's length in bytes.

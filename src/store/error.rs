@@ -91,10 +91,10 @@ pub enum StoreError {
         /// What it holds that this version does not know.
         what: String,
     },
-    /// The store was made for another number of cores.
+    /// The store was made for another number of cores, and is not to be changed.
     #[error(
-        "{} was made for {stored} cores and this start has {asked}; \
-         a store's number of cores can't be changed yet",
+        "{} was made for {stored} cores and this start has {asked}; only a start that neither \
+         takes over nor is read-only makes it over for another number",
         .folder.display()
     )]
     Cores {
@@ -104,6 +104,22 @@ pub enum StoreError {
         stored: usize,
         /// How many cores this start has.
         asked: usize,
+    },
+    /// The store could not be made over for another number of cores.
+    #[error(
+        "{} could not be made over from {stored} to {asked} cores: {source}. Nothing of it was \
+         changed. For a while both need space: free some, or start with --cores {stored}",
+        .folder.display()
+    )]
+    Resharding {
+        /// The data folder.
+        folder: PathBuf,
+        /// How many cores the store was made for.
+        stored: usize,
+        /// How many cores this start has.
+        asked: usize,
+        /// What was in the way.
+        source: Box<StoreError>,
     },
     /// It was made with another rule for ids.
     #[error(

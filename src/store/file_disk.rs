@@ -231,6 +231,28 @@ impl Disk for FileDisk {
         self.shard(name.shard)?.remove(&name.file_name())
     }
 
+    fn remove_shard(&self, shard: u16) -> io::Result<()> {
+        let folder = match self.shard(shard) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for name in folder.names()? {
+            if CheckpointName::is_one(name_of_new(&name).unwrap_or(&name)) {
+                folder.remove(&name)?;
+            }
+        }
+        self.known.forget_shard(shard);
+        if let Some(foreign) = folder.names()?.first() {
+            let folder = folder.path().display();
+            tracing::warn!(%folder, foreign, "the folder stays: this file is not the store's");
+            return Ok(());
+        }
+        drop(folder);
+        self.folder.remove_folder(&shard_folder(shard))?;
+        self.folder.sync()
+    }
+
     fn sync_shard(&self, shard: u16) -> io::Result<()> {
         self.shard(shard)?.sync()
     }

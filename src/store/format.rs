@@ -7,7 +7,7 @@
 //! ```text
 //! segment header (4,096 bytes)              entry header (32 bytes)
 //!  0  magic       [u8; 8]  "SUTRALOG"        0  length    u32  body bytes, without padding
-//!  8  format      u32      1                 4  crc32c    u32  seeded; over length, bytes 8 to 31, body
+//!  8  format      u32      1, of state 2     4  crc32c    u32  seeded; over length, bytes 8 to 31, body
 //! 12  block       u32      bytes             8  kind      u8   1 commit, 2 concept, 3 association, 4 tombstone, 5 removal
 //! 16  store       u64                        9  flags     u8   zero
 //! 24  generation  u64                       10  owner     u16  shard
@@ -17,7 +17,7 @@
 //! 40  capacity    u64      bytes            32  body, padded with zeros to 16 bytes
 //! 48  zero        [u8; 12]
 //! 60  crc32c      u32      over 0 to 59     body of a Commit entry (32 bytes)
-//! 64  zero to the header's end               0  bytes     u32  of the commit, this entry included, block padding not
+//! 64  zero, or what state covers             0  bytes     u32  of the commit, this entry included, block padding not
 //!                                            4  entries   u32  this one not counted
 //! body of a concept or an association:       8  number    u64  commits are numbered from 1
 //!   the record's rkyv archive, on a         16  durable   u64  all commits up to this one were on stable storage
@@ -30,6 +30,14 @@
 //! An entry's crc is seeded with its segment's generation, a number drawn anew whenever a file
 //! becomes a segment. So entries that a recycled file still holds from its earlier life never pass.
 //! A tombstone says that a concept is deleted, a removal that an association is.
+//!
+//! A segment of *state* has the same bytes, but for its header (`covered.rs`) and three rules. Its
+//! entries stand in no order of sequences, its commits are numbered from 1 in each segment, and its
+//! capacity is its length.
+
+mod covered;
+
+pub(crate) use self::covered::Covered;
 
 /// Bytes of a segment's header on disk.
 pub const SEGMENT_HEADER: usize = 4096;
@@ -39,8 +47,15 @@ pub(crate) const ENTRY_HEADER: usize = 32;
 const COMMIT_BODY: usize = 32;
 /// Bytes of a whole Commit entry.
 pub(crate) const COMMIT_ENTRY: usize = ENTRY_HEADER + COMMIT_BODY;
-/// The version of everything in this file.
+/// The version of everything in this file, but for state.
 pub const FORMAT: u32 = 1;
+/// The version of segments of state, and of a store that has any.
+pub const STATE_FORMAT: u32 = 2;
+/// Whether this version reads a store of that format.
+pub fn is_known(format: impl Into<u64>) -> bool {
+    [FORMAT, STATE_FORMAT].map(u64::from).contains(&format.into())
+}
+
 /// What an entry's body is padded to: the alignment of archives.
 const ALIGNMENT: usize = 16;
 
@@ -111,11 +126,22 @@ pub enum HeaderFault {
 }
 
 impl SegmentHeader {
-    /// Its bytes.
+    /// Its bytes, for a segment of the log.
     pub fn encode(&self) -> [u8; SEGMENT_HEADER] {
+        self.encode_as(FORMAT)
+    }
+
+    /// Its bytes, for a segment of state.
+    pub(crate) fn encode_state(&self, covered: Covered) -> [u8; SEGMENT_HEADER] {
+        let mut bytes = self.encode_as(STATE_FORMAT);
+        covered.encode_into(&mut bytes);
+        bytes
+    }
+
+    fn encode_as(&self, format: u32) -> [u8; SEGMENT_HEADER] {
         let mut bytes = [0; SEGMENT_HEADER];
         bytes[0..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[8..12].copy_from_slice(&format.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.block.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.store.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.generation.to_le_bytes());
@@ -141,10 +167,15 @@ impl SegmentHeader {
         if u32_at(bytes, 60) != crc32c::crc32c(&bytes[..60]) {
             return Err(HeaderFault::Invalid("the segment header does not match its checksum"));
         }
-        if u32_at(bytes, 8) != FORMAT {
-            return Err(HeaderFault::Format(u32_at(bytes, 8)));
-        }
-        if !is_zero(&bytes[SEGMENT_FIELDS..]) {
+        let fields = match u32_at(bytes, 8) {
+            FORMAT => SEGMENT_FIELDS,
+            STATE_FORMAT if Covered::decode(bytes).is_some() => Covered::END,
+            STATE_FORMAT => {
+                return Err(HeaderFault::Invalid("what the state covers fails its checksum"));
+            }
+            unknown => return Err(HeaderFault::Format(unknown)),
+        };
+        if !is_zero(&bytes[fields..]) {
             return Err(HeaderFault::Invalid("the segment header is not followed by zeros"));
         }
         let header = Self::fields(bytes);
@@ -164,6 +195,11 @@ impl SegmentHeader {
             shard: u16_at(bytes, 36),
             capacity: u64_at(bytes, 40),
         }
+    }
+
+    /// What the segment covers, if it is one of state: by a header that was checked before.
+    pub(crate) fn covered(bytes: &[u8]) -> Option<Covered> {
+        (u32_at(bytes, 8) == STATE_FORMAT).then(|| Covered::decode(bytes))?
     }
 
     /// What the crc of every entry of this segment starts with.
@@ -367,10 +403,31 @@ mod tests {
     #[test]
     fn another_format_version_is_told_from_damage() {
         let mut bytes = HEADER.encode();
-        bytes[8] = 2;
+        bytes[8] = 3;
         let crc = crc32c::crc32c(&bytes[..60]);
         bytes[60..64].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(SegmentHeader::decode(&bytes), Err(HeaderFault::Format(2)));
+        assert_eq!(SegmentHeader::decode(&bytes), Err(HeaderFault::Format(3)));
+    }
+
+    #[test]
+    fn a_published_header_of_state_keeps_its_bytes_and_no_bit_changes_unseen() {
+        let covered = Covered { commit: 0x0102_0304, sequence: 0x0506_0708_090a };
+        let bytes = HEADER.encode_state(covered);
+        assert_eq!(
+            hex(&bytes[..84]),
+            "53555452414c4f470200000000100000887766554433221108070605040302010700000003000000\
+             00000004000000000000000000000000000000006f67029e\
+             04030201000000000a09080706050000a9befc75"
+        );
+        assert!(is_zero(&bytes[84..]));
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(HEADER));
+        assert_eq!(SegmentHeader::covered(&bytes), Some(covered));
+        assert_eq!(SegmentHeader::covered(&HEADER.encode()), None);
+        for bit in 0..8 * SEGMENT_HEADER {
+            let mut bytes = bytes;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(SegmentHeader::decode(&bytes).is_err(), "bit {bit}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub use self::neighbors::NeighborQuery;
 pub use self::walk::{NodeNumber, Step, Walk};
 use crate::adjacency::Edges;
 use crate::log_memory::Location;
+use crate::marks::Position;
 use crate::namespaces::NamespaceId;
 use crate::table::Table;
 
@@ -66,6 +67,16 @@ impl Graph {
         let learned = nodes.filter(|node| self.table.location_of(*node).is_some());
         let all = learned.chain(self.outgoing.nodes()).chain(self.incoming.nodes());
         all.map(|node| self.table.namespace_of(node)).collect()
+    }
+
+    /// All that is visible of what belongs here: who owns it, its sequence, and where its entry
+    /// stands in the log. Cost: a look at each node and edge.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (ConceptId, u64, Position)> + '_ {
+        let concepts = self.table.records().map(|(id, sequence, at)| (id, sequence, at.entry()));
+        let edges = self.outgoing.records();
+        let edges =
+            edges.map(|(node, sequence, at)| (self.table.id_of(node), sequence, at.entry()));
+        concepts.chain(edges)
     }
 
     /// Makes a concept's record visible. Its associations stay.

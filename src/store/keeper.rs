@@ -12,9 +12,9 @@ use sutra_runtime::DataFile;
 use crate::StoreError;
 use crate::cut::StoreFacts;
 use crate::disk::{Change, Disk, SegmentName};
-use crate::format::FORMAT;
 use crate::manifest::Manifest;
-use crate::marks::{LogPart, Position, Progress};
+use crate::marks::{LogPart, Position};
+use crate::progress::Progress;
 
 /// Bytes of one write where parts of a log are written again.
 const REWRITE_STEP: usize = 8 << 20;
@@ -93,11 +93,12 @@ impl Keeper {
         let manifest = self.lock();
         StoreFacts {
             store: manifest.store(),
-            format: FORMAT,
+            format: manifest.format(),
             id_rule: manifest.id_rule(),
             namespaces: manifest.places().to_vec(),
             imports: manifest.imports().to_vec(),
             given_back: manifest.given_back(),
+            first: manifest.first(),
         }
     }
 

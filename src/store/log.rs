@@ -214,8 +214,7 @@ impl<T> Log<T> {
     }
 
     fn roll(&mut self, memory: &mut LogMemory, spare: Segment) {
-        debug_assert_eq!(memory.count(), spare.number() as usize);
-        memory.push(Arc::clone(spare.region()), 0);
+        memory.push(spare.number(), Arc::clone(spare.region()), 0);
         let start = spare.end();
         let full = std::mem::replace(&mut self.active, spare);
         if self.batch.pending.is_empty() {

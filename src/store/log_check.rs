@@ -7,7 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::commit::{self, Expected};
-use crate::format::{COMMIT_ENTRY, CommitBody, Entry, SEGMENT_HEADER, SegmentHeader, is_zero};
+use crate::format::{
+    COMMIT_ENTRY, CommitBody, Covered, Entry, SEGMENT_HEADER, SegmentHeader, is_zero,
+};
 
 /// Up to which commit a log was checked. The default is its beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,8 @@ pub struct LogCheck {
     expected: Expected,
     /// The Commit entry's crc and all else behind the last commit that was checked.
     place: LogPlace,
+    /// What the segment covers, where it is one of state. Then the log begins behind it.
+    covered: Option<Covered>,
     /// Where the bytes begin that are kept.
     at: usize,
     kept: Vec<u8>,
@@ -47,12 +51,12 @@ impl LogCheck {
     /// From byte `from` of the segment that has this header, behind the commit of `place`.
     pub fn new(header: SegmentHeader, from: usize, place: LogPlace) -> Self {
         let expected = Expected {
-            shard: header.shard,
             number: place.commit.saturating_add(1),
             previous: place.crc32c,
             sequence: place.sequence,
+            ..Expected::first(header.shard)
         };
-        Self { header, expected, place, at: from, kept: Vec::new() }
+        Self { header, expected, place, covered: None, at: from, kept: Vec::new() }
     }
 
     /// More bytes pass.
@@ -82,10 +86,15 @@ impl LogCheck {
     /// # Errors
     /// They end inside a commit.
     pub fn finish(self) -> Result<LogPlace, LogFault> {
-        match self.kept.is_empty() {
-            true => Ok(self.place),
-            false => Err(self.fault(0, "the bytes end inside of a commit")),
+        if !self.kept.is_empty() {
+            return Err(self.fault(0, "the bytes end inside of a commit"));
         }
+        let Some(Covered { commit, sequence }) = self.covered else { return Ok(self.place) };
+        if (self.at as u64) < self.header.capacity {
+            return Err(self.fault(0, "the bytes end inside of the state"));
+        }
+        let sequence = self.place.sequence.max(sequence);
+        Ok(LogPlace { commit, crc32c: 0, sequence })
     }
 
     fn fault(&self, behind: usize, what: impl Into<String>) -> LogFault {
@@ -119,39 +128,48 @@ impl LogCheck {
             let (seed, block) = (self.header.seed(), self.header.block as usize);
             let commit = commit::verify(&self.kept, seed, block, &self.expected)
                 .map_err(|fault| self.fault(fault.at, fault.what))?;
-            self.place = LogPlace {
-                commit: commit.body.number,
-                crc32c: commit.crc,
-                sequence: commit.sequence,
-            };
-            self.expected = Expected {
-                number: commit.body.number.saturating_add(1),
-                previous: commit.crc,
-                sequence: commit.sequence,
-                ..self.expected
-            };
+            self.expected = self.expected.behind(&commit);
+            match self.covered {
+                None => {
+                    self.place = LogPlace {
+                        commit: commit.body.number,
+                        crc32c: commit.crc,
+                        sequence: commit.sequence,
+                    };
+                }
+                Some(covered) if commit.sequence > covered.sequence => {
+                    return Err(self.fault(0, "the state has more than it says that it covers"));
+                }
+                Some(_) => {}
+            }
         }
         self.at += self.kept.len();
         self.kept.clear();
         Ok(())
     }
 
-    fn take_header(&self) -> Result<(), LogFault> {
+    fn take_header(&mut self) -> Result<(), LogFault> {
         let found =
             SegmentHeader::decode(&self.kept).map_err(|fault| self.fault(0, fault.to_string()))?;
         if found != self.header {
             return Err(self.fault(0, "this is the header of another segment"));
         }
-        match is_zero(&self.kept[SEGMENT_HEADER..]) {
-            true => Ok(()),
-            false => Err(self.fault(SEGMENT_HEADER, "the segment header is not followed by zeros")),
+        if !is_zero(&self.kept[SEGMENT_HEADER..]) {
+            return Err(self.fault(SEGMENT_HEADER, "the segment header is not followed by zeros"));
         }
+        self.covered = SegmentHeader::covered(&self.kept);
+        if self.covered.is_some() {
+            self.expected = Expected::first_of_state(self.header.shard);
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::FileExt;
+
     use sutra_wire::Durability;
 
     use super::*;
@@ -160,31 +178,61 @@ mod tests {
     /// The first segment of a store with two commits, and where they end.
     fn segment() -> (SegmentHeader, Vec<u8>, u64) {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let opened = store(folder.path(), 1);
+        let cut = opened.shards[0].cut().unwrap();
+        let [segment] = cut.segments[..] else { panic!("{cut:?}") };
+        let bytes =
+            opened.shards[0].log_bytes(0, segment.header.generation, 0..segment.end).unwrap();
+        (segment.header, bytes.to_vec(), cut.commit)
+    }
+
+    /// A store with two concepts, opened on so many cores.
+    fn store(folder: &std::path::Path, cores: usize) -> crate::Opened<()> {
         let options = OpenOptions {
-            cores: 1,
+            cores,
             durability: Durability::Always,
             segment_bytes: 64 << 10,
             id_rule: None,
             listening: String::new(),
         };
-        let mut opened = Store::open::<()>(folder.path(), options).unwrap();
+        let mut opened = Store::open::<()>(folder, options).unwrap();
+        if opened.shards.len() > 1 {
+            return opened;
+        }
         let shard = &mut opened.shards[0];
-        for number in 1..=2u8 {
+        let layout = sutra_wire::CoreLayout::new(2);
+        let ids = (1..u8::MAX).map(|number| [number; 16]);
+        let ids = ids.filter(|id| layout.owner(&sutra_wire::ConceptId(*id)) == 0).take(2);
+        for id in ids {
             let record = sutra_wire::ConceptRecord {
-                id: [number; 16],
+                id,
                 content: "content".repeat(900),
                 ..sutra_wire::ConceptRecord::default()
             };
             let bytes = rkyv::to_bytes::<rkyv::rancor::Error>(&record).unwrap();
             let checked = sutra_wire::Checked::new(&bytes).unwrap();
             shard.learn(checked, crate::NamespaceId::DEFAULT, ()).unwrap();
-            shard.next_commit().unwrap();
+            let commit = shard.next_commit().unwrap();
+            let file = std::fs::OpenOptions::new().write(true).open(commit.file.path()).unwrap();
+            file.write_all_at(&commit.bytes, commit.offset).unwrap();
             shard.commit_finished(Ok(()), |_| {});
         }
-        let cut = shard.cut().unwrap();
-        let [segment] = cut.segments[..] else { panic!("{cut:?}") };
-        let bytes = shard.log_bytes(0, segment.header.generation, 0..segment.end).unwrap();
-        (segment.header, bytes.to_vec(), cut.commit)
+        opened
+    }
+
+    /// The same segment when the store was made over for two cores: of state.
+    fn state() -> (SegmentHeader, Vec<u8>, u64) {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        store(folder.path(), 1);
+        let opened = store(folder.path(), 2);
+        let cut = opened.shards[0].cut().unwrap();
+        let [state, log] = cut.segments[..] else { panic!("{cut:?}") };
+        assert_eq!((state.header.number + 1, log.end), (log.header.number, 4096));
+        let generation = state.header.generation;
+        let bytes =
+            opened.shards[0].log_bytes(state.header.number, generation, 0..state.end).unwrap();
+        assert!(bytes.len() > 8192, "both concepts are this shard's");
+        (state.header, bytes.to_vec(), cut.commit)
     }
 
     fn check(header: SegmentHeader, bytes: &[u8], pieces: usize) -> Result<LogPlace, LogFault> {
@@ -195,7 +243,10 @@ mod tests {
 
     #[test]
     fn a_segment_passes_in_pieces_of_any_size() {
-        let (header, bytes, commit) = segment();
+        [segment(), state()].into_iter().for_each(passes_in_pieces);
+    }
+
+    fn passes_in_pieces((header, bytes, commit): (SegmentHeader, Vec<u8>, u64)) {
         let place = check(header, &bytes, bytes.len()).unwrap();
         assert_eq!(place.commit, commit);
         for pieces in [1, 31, 4096, 5000] {
@@ -220,7 +271,10 @@ mod tests {
 
     #[test]
     fn every_flipped_byte_and_every_cut_inside_of_a_commit_is_noticed() {
-        let (header, bytes, commit) = segment();
+        [segment(), state()].into_iter().for_each(notices_all);
+    }
+
+    fn notices_all((header, bytes, commit): (SegmentHeader, Vec<u8>, u64)) {
         for at in 0..bytes.len() {
             let mut bytes = bytes.clone();
             bytes[at] ^= 4;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use sutra_runtime::{Region, RegionSlice};
 use sutra_wire::{Checked, Payload};
 
+use crate::format::{ENTRY_HEADER, Entry};
 use crate::marks::Position;
 
 /// Where in the log a validated archive of `R` lies.
@@ -43,6 +44,11 @@ impl<R: Payload> Location<R> {
         Self { segment, offset: fits(offset), length: fits(length), of: PhantomData }
     }
 
+    /// Where the header of its entry stands.
+    pub(crate) fn entry(self) -> Position {
+        Position { segment: self.segment, offset: self.offset - ENTRY_HEADER as u32 }
+    }
+
     fn range(self) -> std::ops::Range<usize> {
         let start = self.offset as usize;
         start..start + self.length as usize
@@ -52,6 +58,8 @@ impl<R: Payload> Location<R> {
 /// The memory of a shard's segments, by number.
 #[derive(Default)]
 pub(crate) struct LogMemory {
+    /// The number of the first.
+    first: u32,
     segments: Vec<Stretch>,
 }
 
@@ -66,14 +74,26 @@ struct Stretch {
 
 impl LogMemory {
     /// Adds the next segment, of which recovery read so many bytes.
-    pub(crate) fn push(&mut self, region: Arc<Region>, loaded: usize) {
+    pub(crate) fn push(&mut self, number: u32, region: Arc<Region>, loaded: usize) {
+        if self.segments.is_empty() {
+            self.first = number;
+        }
+        debug_assert_eq!(number as usize, self.first as usize + self.segments.len());
         let landed = region.frozen();
         self.segments.push(Stretch { region, loaded, landed });
     }
 
+    fn stretch(&self, number: u32) -> Option<&Stretch> {
+        self.segments.get(number.wrapping_sub(self.first) as usize)
+    }
+
+    fn stretch_mut(&mut self, number: u32) -> Option<&mut Stretch> {
+        self.segments.get_mut(number.wrapping_sub(self.first) as usize)
+    }
+
     /// More of a segment was read.
     pub(crate) fn note_loaded(&mut self, number: u32, loaded: usize) {
-        if let Some(segment) = self.segments.get_mut(number as usize) {
+        if let Some(segment) = self.stretch_mut(number) {
             segment.loaded = loaded;
         }
     }
@@ -85,19 +105,24 @@ impl LogMemory {
 
     /// A commit has landed that ends here.
     pub(crate) fn note_landed(&mut self, end: Position) {
-        if let Some(segment) = self.segments.get_mut(end.segment as usize) {
+        if let Some(segment) = self.stretch_mut(end.segment) {
             segment.landed = end.offset as usize;
         }
     }
 
     /// A segment's memory, and where its last commit ends that has landed.
     pub(crate) fn segment(&self, number: u32) -> Option<(&Arc<Region>, usize)> {
-        self.segments.get(number as usize).map(|segment| (&segment.region, segment.landed))
+        self.stretch(number).map(|segment| (&segment.region, segment.landed))
     }
 
-    /// How many there are; the number of the next.
+    /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.segments.len()
+    }
+
+    /// The number of the first segment.
+    pub(crate) fn first(&self) -> u32 {
+        self.first
     }
 
     /// Bytes of the log in all of them.
@@ -112,22 +137,28 @@ impl LogMemory {
 
     /// Bytes of a segment that are sealed, with a hold on it.
     pub(crate) fn sealed(&self, number: u32, range: std::ops::Range<usize>) -> Option<RegionSlice> {
-        self.segments.get(number as usize)?.region.slice(range)
+        self.stretch(number)?.region.slice(range)
     }
 
     /// Where the sealed bytes of a segment end.
     pub(crate) fn end(&self, number: u32) -> usize {
-        self.segments.get(number as usize).map_or(0, |segment| segment.region.frozen())
+        self.stretch(number).map_or(0, |segment| segment.region.frozen())
+    }
+
+    /// The entry whose header stands there, below the watermark.
+    pub(crate) fn entry(&self, at: Position) -> Option<Entry<'_>> {
+        let region = &self.stretch(at.segment)?.region;
+        Entry::parse_without_crc(region.bytes(at.offset as usize..region.frozen())?)
     }
 
     /// The archive, with a hold on its segment. Cost: one count on the segment, no copy.
     pub(crate) fn slice<R: Payload>(&self, location: Location<R>) -> Option<RegionSlice> {
-        self.segments.get(location.segment as usize)?.region.slice(location.range())
+        self.stretch(location.segment)?.region.slice(location.range())
     }
 
     /// The record itself, in place.
     pub(crate) fn record<R: Payload>(&self, location: Location<R>) -> Option<Checked<'_, R>> {
-        let bytes = self.segments.get(location.segment as usize)?.region.bytes(location.range())?;
+        let bytes = self.stretch(location.segment)?.region.bytes(location.range())?;
         // SAFETY: a location is made only where its maker promised (`Location::new`) that these
         // bytes are a validated archive of `R` on a 16-byte boundary, and `bytes` are below the
         // watermark, so they don't change.

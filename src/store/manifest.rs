@@ -50,6 +50,28 @@ pub(crate) struct Manifest {
     /// gave its place back.
     #[serde(default, skip_serializing_if = "is_zero")]
     given_back: u64,
+    /// The number of every shard's first segment. Those below it belong to the store no more.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    first: u32,
+    /// A change of the number of cores that has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resharding: Option<Resharding>,
+}
+
+/// A change of the number of cores that is under way. Before the manifest is switched, what it has
+/// made is not the store's; after that, what it was made of is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resharding {
+    /// Folders of shards that there may be.
+    pub(crate) folders: u16,
+    /// The number of the first segment that it makes.
+    pub(crate) segment: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_nought(number: &u32) -> bool {
+    *number == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -76,20 +98,65 @@ impl Manifest {
             namespaces: vec![String::new()],
             imports: Vec::new(),
             given_back: 0,
+            first: 0,
+            resharding: None,
         }
     }
 
     /// The same for a store that has another number, and nothing in its logs yet.
     pub(crate) fn of_another_store(&self, store: u64) -> Self {
-        Self { store, marks: vec![Position::default(); self.cores], ..self.clone() }
+        let marks = vec![Position::default(); self.cores];
+        Self { store, marks, first: 0, resharding: None, ..self.clone() }
+    }
+
+    /// The same with a change of the number of cores that begins, or has ended.
+    pub(crate) fn with_resharding(&self, resharding: Option<Resharding>) -> Self {
+        let format = if resharding.is_some() { format::STATE_FORMAT } else { self.format };
+        Self { format, resharding, ..self.clone() }
+    }
+
+    /// That of the same store with a shard for each of these marks, as such a change has made them.
+    /// What it was made of is yet to be removed.
+    pub(crate) fn resharded(&self, marks: Vec<Position>, resharding: Resharding) -> Self {
+        let first = resharding.segment;
+        let manifest = self.with_resharding(Some(resharding));
+        Self { cores: marks.len(), marks, first, ..manifest }
+    }
+
+    /// It has segments of state.
+    pub(crate) fn set_has_state(&mut self) {
+        self.format = format::STATE_FORMAT;
+    }
+
+    /// The version of the store's files.
+    pub(crate) fn format(&self) -> u32 {
+        self.format
+    }
+
+    /// The number of every shard's first segment.
+    pub(crate) fn first(&self) -> u32 {
+        self.first
+    }
+
+    /// A change of the number of cores that has not ended.
+    pub(crate) fn resharding(&self) -> Option<Resharding> {
+        self.resharding
+    }
+
+    /// The numbers of the segments that belong to the store, wherever the last one is.
+    pub(crate) fn segments(&self) -> std::ops::Range<u32> {
+        let made = self.resharding.map(|resharding| resharding.segment);
+        self.first..made.filter(|made| *made > self.first).unwrap_or(u32::MAX)
     }
 
     /// The manifest of a store that is made of another's logs.
     pub(crate) fn of(store: u64, cores: usize, facts: &StoreFacts) -> Self {
         Self {
+            format: facts.format,
             namespaces: facts.namespaces.clone(),
             imports: facts.imports.clone(),
             given_back: facts.given_back,
+            first: facts.first,
             ..Self::new(store, cores, facts.id_rule)
         }
     }
@@ -224,11 +291,12 @@ impl Manifest {
         }
         // The version first: another one may have other fields.
         match sealed.manifest.get("format").and_then(serde_json::Value::as_u64) {
-            Some(version) if version == u64::from(format::FORMAT) => {}
+            Some(version) if format::is_known(version) => {}
             Some(version) => {
                 return Err(Fault::Version(format!(
-                    "its format is {version}, this one reads {}",
-                    format::FORMAT
+                    "its format is {version}, this one reads {} and {}",
+                    format::FORMAT,
+                    format::STATE_FORMAT
                 )));
             }
             None => return Err(Fault::Invalid("the manifest names no format".to_owned())),
@@ -312,6 +380,27 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_with_state_keeps_its_bytes_and_has_the_later_format() {
+        let resharding = Resharding { folders: 4, segment: 9 };
+        let begun = manifest().with_resharding(Some(resharding));
+        assert_eq!((begun.segments(), manifest().segments()), (0..9, 0..u32::MAX));
+        let switched = manifest().resharded(vec![Position::new(10, 4096); 4], resharding);
+        assert_eq!((switched.segments(), switched.cores()), (9..u32::MAX, 4));
+        for manifest in [begun, switched.clone(), switched.with_resharding(None)] {
+            assert_eq!(Manifest::decode(&manifest.encode()).unwrap(), manifest);
+            assert_eq!(manifest.format(), 2);
+        }
+        let text = String::from_utf8(switched.encode()).unwrap();
+        for field in [
+            "  \"first\": 9,\n",
+            "  \"format\": 2,\n",
+            "  \"resharding\": {\n    \"folders\": 4,\n    \"segment\": 9\n  },\n",
+        ] {
+            assert!(text.contains(field), "{text}");
+        }
+    }
+
+    #[test]
     fn every_flipped_byte_is_noticed() {
         let bytes = manifest().encode();
         for at in 0..bytes.len() {
@@ -323,12 +412,12 @@ mod tests {
 
     #[test]
     fn another_version_is_named_even_where_its_fields_differ() {
-        let manifest = serde_json::json!({ "format": 2, "more": true });
+        let manifest = serde_json::json!({ "format": 3, "more": true });
         let crc32c = crc32c::crc32c(manifest.to_string().as_bytes());
         let bytes = serde_json::to_vec(&Sealed { manifest, crc32c }).unwrap();
         assert_eq!(
             Manifest::decode(&bytes),
-            Err(Fault::Version("its format is 2, this one reads 1".to_owned()))
+            Err(Fault::Version("its format is 3, this one reads 1 and 2".to_owned()))
         );
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use foldhash::quality::RandomState;
@@ -15,6 +15,7 @@ use sutra_wire::limits::MAX_NAMESPACE;
 use crate::StoreError;
 use crate::keeper::Keeper;
 use crate::manifest::Manifest;
+use crate::shared_dimensions::SharedDimensions;
 
 /// The most namespaces of a store: enough for a tenant each of a large team, few enough that the
 /// manifest stays a small file.
@@ -43,23 +44,6 @@ impl NamespaceId {
     }
 }
 
-/// A namespace's dimension, and the shards that have an embedding of that length, in one word.
-#[derive(Clone, Copy)]
-struct Held {
-    dimension: u32,
-    shards: u32,
-}
-
-impl Held {
-    fn of(word: u64) -> Self {
-        Self { dimension: (word >> 32) as u32, shards: word as u32 }
-    }
-
-    fn word(self) -> u64 {
-        u64::from(self.dimension) << 32 | u64::from(self.shards)
-    }
-}
-
 /// The namespaces of a store.
 #[derive(Debug)]
 pub struct Namespaces {
@@ -67,8 +51,7 @@ pub struct Namespaces {
     random: RandomState,
     /// Slots that are filled.
     count: AtomicUsize,
-    /// By number: how long the embeddings are, and how many shards hold it to that ([`Held`]).
-    dimensions: Box<[AtomicU64]>,
+    dimensions: SharedDimensions,
     keeper: Arc<Keeper>,
 }
 
@@ -76,7 +59,7 @@ impl Namespaces {
     /// The namespaces that a manifest names.
     pub(crate) fn new(keeper: Arc<Keeper>) -> Result<Self, StoreError> {
         let slots = (0..SLOTS).map(|_| OnceLock::new()).collect();
-        let dimensions = (0..MAX_NAMESPACES).map(|_| AtomicU64::new(0)).collect();
+        let dimensions = SharedDimensions::new(MAX_NAMESPACES);
         let (random, count) = (RandomState::default(), AtomicUsize::new(0));
         let namespaces = Self { slots, random, count, dimensions, keeper };
         let manifest = namespaces.keeper.lock();
@@ -160,8 +143,7 @@ impl Namespaces {
     /// How many numbers the embeddings of a namespace have; `None` while it has none. Cost: one
     /// load.
     pub fn dimension(&self, namespace: NamespaceId) -> Option<u32> {
-        let held = Held::of(self.dimensions.get(namespace.0 as usize)?.load(Ordering::Relaxed));
-        (held.shards > 0).then_some(held.dimension)
+        self.dimensions.get(namespace.0)
     }
 
     /// A shard has a namespace's embedding of this length, or accepts one: until
@@ -170,30 +152,13 @@ impl Namespaces {
     /// # Errors
     /// The length to which other shards hold it.
     pub(crate) fn hold_dimension(&self, namespace: NamespaceId, dimension: u32) -> Result<(), u32> {
-        let held = |word| match Held::of(word) {
-            Held { shards: 0, .. } => Some(Held { dimension, shards: 1 }.word()),
-            held if held.dimension == dimension => {
-                Some(Held { shards: held.shards + 1, ..held }.word())
-            }
-            _ => None,
-        };
-        let word = &self.dimensions[namespace.0 as usize];
-        let before = word.try_update(Ordering::Relaxed, Ordering::Relaxed, held);
-        before.map(drop).map_err(|word| Held::of(word).dimension)
+        self.dimensions.hold(namespace.0, dimension)
     }
 
     /// A shard has no embedding of a namespace any more: the last that lets go sets its dimension
     /// free.
     pub(crate) fn release_dimension(&self, namespace: NamespaceId) {
-        let released = |word| {
-            let held = Held::of(word);
-            Some(Held { shards: held.shards.checked_sub(1)?, ..held }.word())
-        };
-        let _ = self.dimensions[namespace.0 as usize].try_update(
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-            released,
-        );
+        self.dimensions.release(namespace.0);
     }
 
     /// Whether no further namespace can be registered.

@@ -1,9 +1,11 @@
-//! Opening a store: the lock, the manifest, and all shards recovered at the same time.
+//! Opening a store: the lock, the manifest, and all shards recovered at the same time. Before
+//! that, one that was made for another number of cores is made over.
 
 mod make;
 mod opened;
 mod options;
 mod report;
+mod reshard;
 mod shards;
 
 use std::path::Path;
@@ -15,10 +17,12 @@ use self::make::make;
 pub use self::opened::Opened;
 pub(crate) use self::opened::{Parts, note_reached};
 pub use self::options::OpenOptions;
+use self::options::check_id_rule;
 pub(crate) use self::options::{check, check_manifest};
 pub use self::report::OpenReport;
-pub(crate) use self::shards::{exchanging, recover_all_as, restore_vectors};
-use self::shards::{of_each, recover_all, recover_in_turn};
+use self::reshard::{conclude, give_up, reshard};
+pub(crate) use self::shards::{exchanging, read_all, restore_vectors};
+use self::shards::{of_each, recover_all};
 use crate::StoreError;
 use crate::disk::{Clock, Disk, SystemClock};
 use crate::file_disk::FileDisk;
@@ -36,21 +40,13 @@ impl Store {
     /// is dropped.
     ///
     /// # Errors
-    /// The folder is in use, can't be read or written, is damaged, or was made for another number
-    /// of cores.
+    /// The folder is in use, can't be read or written, or is damaged.
     pub fn open<T: Send>(folder: &Path, options: OpenOptions) -> Result<Opened<T>, StoreError> {
         let disk = FileDisk::open(folder, options.durability, &options.listening)?;
         refuse_unfinished(disk.held())?;
         let is_copy = disk.is_copy();
-        if is_copy && options.cores > 1 {
-            // Each shard is whole up to some commit. But they were copied at different times, so
-            // together they may show a state that never was.
-            let what = format!(
-                "its {} shards were copied one after the other; to open them all the same, \
-                 each as it was when it was copied, remove the file lock in it",
-                options.cores
-            );
-            return Err(StoreError::Copy { folder: folder.to_owned(), what });
+        if is_copy {
+            refuse_parts(&disk, options.cores)?;
         }
         let opened = Self::open_on(Arc::new(disk), Arc::new(SystemClock), &options);
         opened.map_err(|error| if is_copy { error.of_copy(folder) } else { error })
@@ -67,11 +63,16 @@ impl Store {
     ) -> Result<Opened<T>, StoreError> {
         let started_at = clock.monotonic();
         let (cores, segment_bytes) = check(options)?;
-        let manifest = read_or_make(&*disk, cores, segment_bytes, options)?;
+        let mut manifest = read_or_make(&*disk, cores, segment_bytes, options)?;
         // What was read may be the page cache's alone: its name may not be on the disk yet.
         disk.sync_folder()?;
+        manifest = give_up(&*disk, manifest)?;
+        let stored = manifest.cores();
+        if stored != options.cores {
+            manifest = reshard(&disk, &clock, manifest, cores, segment_bytes)?;
+        }
         let (store, id_rule) = (manifest.store(), manifest.id_rule());
-        let marks = manifest.marks().to_vec();
+        let (marks, segments) = (manifest.marks().to_vec(), manifest.segments());
         let keeper = Arc::new(Keeper::new(manifest, Arc::clone(&disk)));
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&keeper))?);
         let layout = CoreLayout::new(cores);
@@ -83,10 +84,8 @@ impl Store {
             Arc::clone(&namespaces),
             segment_bytes,
         );
-        let recovered = match disk.is_for_one_thread() {
-            true => recover_in_turn(&source, &marks)?,
-            false => recover_all(&source, &marks)?,
-        };
+        let recovered = recover_all(&*disk, &source.within(segments), &marks)?;
+        conclude(&*disk, &keeper);
         note_reached(&keeper, &recovered);
         keeper.mark()?;
         let highest = recovered.iter().map(|recovered| recovered.sequence).max().unwrap_or(0);
@@ -96,8 +95,26 @@ impl Store {
         let vectors = restore_vectors(&disk, store, &namespaces, &records);
         drop(records);
         let store = Parts { disk, clock, keeper, namespaces, store, id_rule, segment_bytes };
-        Ok(store.into_opened(recovered, vectors, options.durability, started_at))
+        let mut opened = store.into_opened(recovered, vectors, options.durability, started_at);
+        opened.report.made_over_from = Some(stored).filter(|stored| *stored != options.cores);
+        Ok(opened)
     }
+}
+
+/// Refuses a copy of several shards' logs. Each of them is whole up to some commit. But they were
+/// copied at different times, so together they may show a state that never was.
+fn refuse_parts(disk: &FileDisk, asked: usize) -> Result<(), StoreError> {
+    // One that can't be read is refused later.
+    let manifest = Manifest::read(disk).ok().flatten();
+    let shards = manifest.map_or(asked, |manifest| manifest.cores());
+    if shards == 1 {
+        return Ok(());
+    }
+    let what = format!(
+        "its {shards} shards were copied one after the other; to open them all the same, \
+         each as it was when it was copied, remove the file lock in it"
+    );
+    Err(StoreError::Copy { folder: disk.folder().to_owned(), what })
 }
 
 /// The manifest that is there, or that of a new store. It has to be what is asked for.
@@ -111,6 +128,6 @@ fn read_or_make(
         Some(manifest) => manifest,
         None => make(disk, cores, segment_bytes, options.id_rule.unwrap_or_default())?,
     };
-    check_manifest(disk, &manifest, options)?;
+    check_id_rule(disk, &manifest, options)?;
     Ok(manifest)
 }

@@ -14,9 +14,7 @@ use crate::exchange::Exchange;
 use crate::keeper::Keeper;
 use crate::manifest::Manifest;
 use crate::namespaces::Namespaces;
-use crate::open::{
-    OpenOptions, Opened, Parts, check, check_manifest, recover_all_as, restore_vectors,
-};
+use crate::open::{OpenOptions, Opened, Parts, check, check_manifest, read_all, restore_vectors};
 use crate::read_only_disk::ReadOnlyDisk;
 use crate::recovery::{Recovered, Replayed, Source, recover_salvaged};
 use crate::repair::manifest_of;
@@ -65,7 +63,10 @@ impl Opening<'_> {
         let manifest = Manifest::read(&*self.disk)?;
         let manifest = manifest.ok_or_else(|| StoreError::Missing { file: file() })?;
         let marks = manifest.marks().to_vec();
-        self.opened(manifest, |source| recover_all_as(source, &marks, Replayed::left_as_it_is))
+        self.opened(manifest, |source| {
+            let replayed = read_all(&*self.disk, source, &marks)?;
+            replayed.into_iter().map(Replayed::left_as_it_is).collect()
+        })
     }
 
     fn salvaged<T: Send>(&self) -> Result<(Opened<T>, Vec<Finding>), StoreError> {
@@ -97,6 +98,7 @@ impl Opening<'_> {
         let (cores, segment_bytes) = check(self.options)?;
         check_manifest(&*self.disk, &manifest, self.options)?;
         let (store, id_rule) = (manifest.store(), manifest.id_rule());
+        let segments = manifest.segments();
         let disk = Arc::clone(&self.disk);
         let keeper = Arc::new(Keeper::read_only(manifest, Arc::clone(&disk)));
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&keeper))?);
@@ -109,7 +111,7 @@ impl Opening<'_> {
             Arc::clone(&namespaces),
             segment_bytes,
         );
-        let recovered = recover(&source)?;
+        let recovered = recover(&source.within(segments))?;
         let records: Vec<_> = recovered.iter().map(Recovered::records).collect();
         let vectors = restore_vectors(&disk, store, &namespaces, &records);
         drop(records);

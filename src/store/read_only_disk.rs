@@ -126,6 +126,10 @@ impl Disk for ReadOnlyDisk {
         self.refuse()
     }
 
+    fn remove_shard(&self, _: u16) -> io::Result<()> {
+        self.refuse()
+    }
+
     fn sync_shard(&self, _: u16) -> io::Result<()> {
         Ok(())
     }

@@ -10,6 +10,9 @@
 //! is damage, too. Behind the mark, damage to the last commit of all can't be told from a write
 //! that was interrupted, and it is cut. Any log without a second copy has this limit.
 //!
+//! In front of the log may stand state (`state.rs`): what was visible when the store was made over
+//! for another number of cores. The log goes on behind what it covers.
+//!
 //! The log may have passed over a segment, as the first commit in it found no space. Such a segment
 //! holds nothing, and the commits around it chain.
 
@@ -22,6 +25,7 @@ mod refusal;
 mod replay;
 mod settle;
 mod source;
+mod state;
 
 use std::time::Duration;
 
@@ -30,6 +34,7 @@ use self::load::Loaded;
 pub(crate) use self::replay::MAX_SEQUENCE;
 pub(crate) use self::settle::{Recovered, Uncut, Unwritten};
 pub(crate) use self::source::Source;
+pub(crate) use self::state::Visible;
 use crate::StoreError;
 use crate::commit::Expected;
 use crate::disk::SegmentName;
@@ -111,7 +116,7 @@ impl Replayed {
 
 impl Recovery {
     fn new(source: Source, exchange: Exchange) -> Self {
-        let expected = Expected { shard: source.shard, number: 1, previous: 0, sequence: 0 };
+        let expected = Expected::first(source.shard);
         Recovery {
             source,
             exchange,

@@ -87,7 +87,10 @@ impl Remake {
                 let file = open.folder.path().join(open.name.file_name());
                 StoreError::Damage { file, offset: 0, what: fault.to_string() }
             })?;
-            open.append(&SegmentHeader { store, ..header }.encode())?;
+            let covered = SegmentHeader::covered(&open.header);
+            let header = SegmentHeader { store, ..header };
+            let header = covered.map_or(header.encode(), |covered| header.encode_state(covered));
+            open.append(&header)?;
         }
         Ok(open.append(bytes)?)
     }
@@ -116,7 +119,7 @@ impl Remake {
     /// The disk refuses.
     pub fn finish(mut self, facts: &StoreFacts, commits: &[u64]) -> Result<(), StoreError> {
         self.end_segment()?;
-        debug_assert_eq!(facts.format, format::FORMAT, "whoever read the facts has checked it");
+        debug_assert!(format::is_known(facts.format), "whoever read the facts has checked it");
         let mut manifest = Manifest::of(self.store.number(), commits.len(), facts);
         let marks = self.ends.iter().zip(commits).map(|(end, commit)| match commit {
             0 => Position::default(),

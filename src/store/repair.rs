@@ -2,7 +2,7 @@
 //!
 //! The damaged folder is only read. The new one is made from nothing, by the store's own writer:
 //! the entries keep their sequences, their times and their archives' bytes; commits and segments
-//! are made anew.
+//! are made anew. State stays state, as its sequences are in no order.
 
 mod lost_records;
 mod report;
@@ -17,12 +17,15 @@ use sutra_wire::IdRule;
 use self::lost_records::LostRecords;
 pub use self::report::RepairReport;
 use self::target::Target;
-use self::writer::Writer;
+use self::writer::{Behind, Writer};
 use crate::StoreError;
+use crate::disk::SegmentName;
+use crate::format::Entry;
 use crate::manifest::Manifest;
 use crate::namespaces::MAX_NAMESPACES;
 use crate::read_only_disk::ReadOnlyDisk;
-use crate::salvage::{Advance, Facts, Place, Survey, Verdict, Watch, survey};
+use crate::salvage::{Advance, Facts, Place, Survey, Taken, Verdict, Watch, survey};
+use crate::state::{StateEnd, StateWriter};
 
 /// Salvages what is whole of the store in `from` into a new one in `to`, which is absent or empty,
 /// or what an interrupted repair has left.
@@ -48,6 +51,9 @@ pub fn repair(from: &Path, to: &Path, watch: Watch<'_>) -> Result<RepairReport, 
     let mut manifest = manifest_of(&facts, store)?;
     let (mut marks, mut entries, mut bytes) = (Vec::new(), 0, 0);
     let mut found = findings;
+    if shards.iter().any(|verdict| verdict.covered.is_some()) {
+        manifest.set_has_state();
+    }
     for (shard, verdict) in (0..).zip(shards) {
         let written = writing.shard(shard, &verdict)?;
         marks.push(written.end);
@@ -110,8 +116,30 @@ struct Writing<'a> {
 impl Writing<'_> {
     fn shard(&mut self, shard: u16, verdict: &Verdict) -> Result<writer::Written, StoreError> {
         let disk = Arc::clone(self.target.disk());
-        let mut writer = Writer::begin(disk, shard, self.store, self.segment_bytes)?;
-        for taken in &verdict.segments {
+        disk.create_shard(shard)?;
+        let (state, log): (Vec<_>, Vec<_>) =
+            verdict.segments.iter().partition(|taken| taken.is_state);
+        let first = SegmentName { shard, number: 0 };
+        let mut behind = Behind { segment: first, covered: None, entries: 0, bytes: 0 };
+        if let Some(covered) = verdict.covered {
+            let mut writer =
+                StateWriter::new(&*disk, self.store, self.segment_bytes, covered, first);
+            self.write(&state, &mut |entry| Ok(writer.append(entry)?))?;
+            let StateEnd { next, entries, bytes } = writer.finish()?;
+            behind = Behind { segment: next, covered: Some(covered), entries, bytes };
+        }
+        let mut writer = Writer::begin(disk, self.store, self.segment_bytes, behind)?;
+        self.write(&log, &mut |entry| writer.append(entry))?;
+        writer.finish()
+    }
+
+    /// Has the entries of these segments written.
+    fn write(
+        &mut self,
+        segments: &[&Taken],
+        append: &mut dyn FnMut(&Entry<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for taken in segments {
             let mut goes_on = true;
             let (advance, watch) = (&mut self.advance, &mut self.watch);
             let mut pace = |bytes| {
@@ -128,9 +156,9 @@ impl Writing<'_> {
                 {
                     self.lost_records.meet(&entry, &place);
                 }
-                writer.append(&entry)?;
+                append(&entry)?;
             }
         }
-        writer.finish()
+        Ok(())
     }
 }

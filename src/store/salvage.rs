@@ -20,7 +20,7 @@ mod tests;
 mod watch;
 
 pub(crate) use self::facts::Facts;
-use self::files::{by_shard, list};
+use self::files::{by_shard, leave_out_others, list};
 use self::finding::damage;
 pub use self::finding::{Finding, Loss, LostRecord, Remains, Severity};
 pub(crate) use self::image::Image;
@@ -62,7 +62,8 @@ pub(crate) fn survey_marked(disk: &dyn Disk, watch: Watch<'_>) -> Result<Survey,
 fn survey_as(disk: &dyn Disk, is_to_mark: bool, watch: Watch<'_>) -> Result<Survey, StoreError> {
     let mut findings = Vec::new();
     let mut facts = Facts::read(disk, &mut findings)?;
-    let (found, checkpoints) = list(disk, &facts, &mut findings)?;
+    let (mut found, checkpoints) = list(disk, &facts, &mut findings)?;
+    leave_out_others(&mut facts, &mut found, &mut findings);
     if found.is_empty() && !facts.has_manifest() {
         let what = "there is no store in this folder: neither a manifest nor a segment".to_owned();
         return Err(StoreError::Manifest { file: disk.folder().join("manifest.json"), what });

@@ -92,6 +92,17 @@ impl Table {
         Some(self.nodes.get(node)?.version.as_ref()?.sequence)
     }
 
+    /// The records of all concepts that are learned: each with its id and its sequence.
+    pub(crate) fn records(
+        &self,
+    ) -> impl Iterator<Item = (ConceptId, u64, Location<ConceptRecord>)> + '_ {
+        let nodes = (0..self.nodes.len() as u32).map(|node| &self.nodes[node]);
+        nodes.filter_map(|node| {
+            let location = node.record()?.location;
+            Some((node.id, node.version.as_ref()?.sequence, location))
+        })
+    }
+
     /// Where a concept's visible record lies.
     pub(crate) fn location(
         &self,

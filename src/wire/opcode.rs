@@ -44,6 +44,9 @@ opcodes! {
     /// Removes one association: [`crate::AssociationKey`] with its kind. Answered by a bare header
     /// with the sequence, or with not found where there was none.
     Dissociate = 0x14, "dissociate";
+    /// As [`Opcode::DeleteCounted`], but refused with [`crate::Status::Associated`] where the
+    /// concept has associations.
+    DeleteUnassociated = 0x15, "delete_unassociated";
     /// Reads a concept: [`crate::ConceptKey`]; answered by the stored [`crate::ConceptRecord`].
     Query = 0x20, "query";
     /// Reads a concept's neighbours: [`crate::NeighborsRequest`]; answered by [`crate::Neighbors`].
@@ -131,7 +134,7 @@ mod tests {
     fn only_listed_numbers_are_opcodes() {
         let known: Vec<u8> =
             (0..=255).filter(|number| Opcode::from_number(*number).is_some()).collect();
-        let storage = [0x01].into_iter().chain(0x10..=0x14).chain(0x20..=0x27).chain(0x30..=0x33);
+        let storage = [0x01].into_iter().chain(0x10..=0x15).chain(0x20..=0x27).chain(0x30..=0x33);
         let backups = 0x38..=0x3a;
         assert_eq!(known, storage.chain(backups).chain(0x40..=0x4b).collect::<Vec<u8>>());
     }

@@ -29,6 +29,8 @@ pub enum Status {
     InvalidArgument = 23,
     /// The token is missing or wrong; the connection is closed.
     Unauthorized = 24,
+    /// The concept has associations, and was to be deleted only without.
+    Associated = 25,
     /// The server has too much to do right now; the same request may succeed later.
     Busy = 32,
     /// The request's deadline passed before it was done. A write may still take effect.
@@ -47,7 +49,7 @@ pub enum Status {
 }
 
 impl Status {
-    const ALL: [Status; 18] = [
+    const ALL: [Status; 19] = [
         Status::Ok,
         Status::NotFound,
         Status::Malformed,
@@ -59,6 +61,7 @@ impl Status {
         Status::InvalidArchive,
         Status::InvalidArgument,
         Status::Unauthorized,
+        Status::Associated,
         Status::Busy,
         Status::DeadlineExceeded,
         Status::ShuttingDown,
@@ -98,6 +101,7 @@ impl Status {
             Status::InvalidArchive => "invalid_archive",
             Status::InvalidArgument => "invalid_argument",
             Status::Unauthorized => "unauthorized",
+            Status::Associated => "associated",
             Status::Busy => "busy",
             Status::DeadlineExceeded => "deadline_exceeded",
             Status::ShuttingDown => "shutting_down",
@@ -121,7 +125,10 @@ mod tests {
     #[test]
     fn numbers_are_stable() {
         let numbers: Vec<u8> = Status::ALL.into_iter().map(|status| status as u8).collect();
-        assert_eq!(numbers, [0, 1, 16, 17, 18, 19, 20, 21, 22, 23, 24, 32, 33, 34, 35, 36, 37, 63]);
+        assert_eq!(
+            numbers,
+            [0, 1, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 32, 33, 34, 35, 36, 37, 63]
+        );
         assert!(
             Status::ALL.into_iter().all(|status| Status::from_number(status as u8) == Some(status))
         );

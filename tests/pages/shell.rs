@@ -18,13 +18,14 @@ use tempfile::TempDir;
 use crate::support::{PATIENCE, address, sutra};
 
 /// Commands that are not run here, by how they begin, and why.
-const ELSEWHERE: [(&str, &str); 18] = [
+const ELSEWHERE: [(&str, &str); 19] = [
     ("cargo test", "it is what runs this"),
     ("cargo run --release -p sutra-bench", "it takes minutes; benches/tests runs a short one"),
     (
         "bash tests/fuzz/run",
         "the fuzz targets need a sanitizer, and run for minutes; .ci/run has them",
     ),
+    ("bash tests/models/run", "it builds a model checker; .ci/run has it"),
     ("pip install -e compat/python", "tests/python.rs installs the package"),
     ("pip wheel compat/python", "the same"),
     ("pip install sutra_storage_client", "the same"),

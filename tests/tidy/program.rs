@@ -44,7 +44,7 @@ pub(super) fn parsed(path: &Path) -> File {
     syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// All programs, the fuzz targets' among them.
+/// All programs, those of the fuzz targets and of the models among them.
 pub(super) fn programs() -> &'static [Program] {
     static PROGRAMS: LazyLock<Vec<Program>> = LazyLock::new(read_programs);
     &PROGRAMS
@@ -61,14 +61,14 @@ pub(super) fn root_of(target: &Value) -> PathBuf {
     PathBuf::from(target["src_path"].as_str().unwrap())
 }
 
-/// All packages as Cargo tells of them, the fuzz targets' among them.
+/// All packages as Cargo tells of them, those of the fuzz targets and of the models among them.
 pub(super) fn packages() -> &'static [Value] {
     static PACKAGES: LazyLock<Vec<Value>> = LazyLock::new(read_packages);
     &PACKAGES
 }
 
 fn read_packages() -> Vec<Value> {
-    let manifests = ["Cargo.toml", "tests/fuzz/Cargo.toml"];
+    let manifests = ["Cargo.toml", "tests/fuzz/Cargo.toml", "tests/models/Cargo.toml"];
     let packages = manifests.iter().flat_map(|manifest| {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args([

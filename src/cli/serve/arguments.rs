@@ -70,8 +70,9 @@ pub(crate) struct Serve {
     /// The store keeps its rule
     #[arg(long, env = "SUTRA_ID_RULE", value_name = "RULE")]
     id_rule: Option<IdRule>,
-    /// How many CPUs to serve on, or which ones (0,2,4-7; "3," for CPU 3 alone). By default all
-    /// that the process may use
+    /// How many CPUs to serve on, or which ones (0,2,4-7; "3," for CPU 3 alone). By default as many
+    /// as the store was made for, and for a new one all that the process may use. A store that was
+    /// made for another number is made over first
     #[arg(long, env = "SUTRA_CORES", value_name = "N|LIST", allow_hyphen_values = true)]
     cores: Option<Cores>,
     /// When a write is acknowledged: when it is on stable storage (always), or when the system has

@@ -192,7 +192,7 @@ fn siblings(host: &Host) -> Look {
     }
     let current = format!("{} CPUs are threads of {} physical cores", allowed.len(), firsts.len());
     let remedy = format!(
-        "for the lowest latency `sutra serve --cores {}` (a store keeps its number of cores)",
+        "for the lowest latency `sutra serve --cores {}` (a start makes a store over for them)",
         listed(&firsts)
     );
     Look::wrong(Severity::Hint, current, wanted, remedy)

@@ -40,7 +40,7 @@ impl<M: Send + 'static> Core<M> {
     }
 
     /// Whether the core is to end now; `is_drained` tells whether its handler has anything left.
-    pub(crate) fn is_over(&self, is_drained: impl FnOnce() -> bool) -> bool {
+    pub(crate) fn is_over(&mut self, is_drained: impl FnOnce() -> bool) -> bool {
         self.leaving
             .is_over(|| is_drained() && self.mail.is_idle() && self.backend.is_done_listening())
     }
@@ -107,6 +107,7 @@ impl<M: Send + 'static> Core<M> {
     pub(crate) fn take_message(&mut self, sender: usize) -> Option<(usize, M)> {
         let message = self.mail.take(sender)?;
         self.metrics.messages_received += 1;
+        self.leaving.note_arrival();
         Some((if sender == self.mail.cores() { self.index } else { sender }, message))
     }
 

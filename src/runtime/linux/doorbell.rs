@@ -4,12 +4,9 @@
 //! that down first and then looks whether it sleeps (Dekker's algorithm, with a full fence on
 //! either side). So one of the two sees the other.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, Ordering, fence};
-
-use rustix::event::EventfdFlags;
-
 use crate::RuntimeError;
+use crate::linux::bell::Bell;
+use crate::shared::{AtomicU8, Ordering, fence};
 
 /// How other threads reach a core. On a cache line of its own, as it is read by all and written by
 /// its core at every sleep.
@@ -22,10 +19,10 @@ use crate::RuntimeError;
 #[repr(align(64))]
 pub(crate) struct Doorbell {
     state: AtomicU8,
-    /// The core's ring polls it. Neither bell is ever read: every write counts as an edge.
-    nap: OwnedFd,
+    /// The core's ring polls it.
+    nap: Bell,
     /// The core's ring signals it too, and tokio's driver watches it.
-    park: OwnedFd,
+    park: Bell,
 }
 
 const AWAKE: u8 = 0;
@@ -35,21 +32,17 @@ const PARKED: u8 = 2;
 impl Doorbell {
     /// A core's doorbell; the core counts as awake.
     pub(crate) fn new() -> Result<Doorbell, RuntimeError> {
-        let bell = || {
-            rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-                .map_err(|errno| RuntimeError::system("creating an eventfd")(errno.into()))
-        };
-        Ok(Doorbell { state: AtomicU8::new(AWAKE), nap: bell()?, park: bell()? })
+        Ok(Doorbell { state: AtomicU8::new(AWAKE), nap: Bell::new()?, park: Bell::new()? })
     }
 
     /// What the core's ring polls.
-    pub(super) fn nap_bell(&self) -> BorrowedFd<'_> {
-        self.nap.as_fd()
+    pub(super) fn nap_bell(&self) -> &Bell {
+        &self.nap
     }
 
     /// What tokio's driver watches, and the ring signals.
-    pub(super) fn park_bell(&self) -> BorrowedFd<'_> {
-        self.park.as_fd()
+    pub(super) fn park_bell(&self) -> &Bell {
+        &self.park
     }
 
     /// The core is about to wait in its ring: it must look for work once more after this.
@@ -67,27 +60,36 @@ impl Doorbell {
         fence(Ordering::SeqCst);
     }
 
-    /// The core is awake. Returns whether somebody had woken it. One who rings in this very moment
-    /// is not counted. That harms nothing, as the core looks for work before it sleeps again.
+    /// The core is awake. Returns whether somebody had woken it.
     pub(super) fn say_awake(&self) -> bool {
-        let rung = self.state.load(Ordering::Relaxed) == AWAKE;
-        self.state.store(AWAKE, Ordering::Relaxed);
-        rung
+        self.state.swap(AWAKE, Ordering::Relaxed) == AWAKE
     }
 
     /// Wakes the core if it sleeps; whatever was stored before is then seen by it. One system call
     /// if it does, none if not.
     pub(super) fn ring(&self) -> bool {
         fence(Ordering::SeqCst);
-        if self.state.load(Ordering::Relaxed) == AWAKE {
-            return false;
-        }
-        match self.state.swap(AWAKE, Ordering::Relaxed) {
+        match self.take_for_awake() {
             NAPPING => self.ring_nap_bell(),
-            PARKED => signal(self.park_bell()),
-            _ => return false, // somebody else was first, or it woke by itself
+            PARKED => self.park.ring(),
+            _ => return false,
         }
         true
+    }
+
+    /// Takes a core that sleeps for awake, and whoever does so rings. Returns how it slept; awake
+    /// where it does not, or somebody was first. What a core says of itself is never overwritten
+    /// unseen.
+    fn take_for_awake(&self) -> u8 {
+        let mut state = self.state.load(Ordering::Relaxed);
+        while state != AWAKE {
+            let (before, after) = (Ordering::Relaxed, Ordering::Relaxed);
+            match self.state.compare_exchange(state, AWAKE, before, after) {
+                Ok(_) => break,
+                Err(now) => state = now,
+            }
+        }
+        state
     }
 
     /// Signals a core that napped a moment ago. It may have parked by now, as this thread can have
@@ -97,12 +99,11 @@ impl Doorbell {
     /// the work: the signal comes before the look here, and the core looks after saying that it is
     /// parked.
     fn ring_nap_bell(&self) {
-        signal(self.nap_bell());
+        self.nap.ring();
         fence(Ordering::SeqCst);
-        if self.state.load(Ordering::Relaxed) == PARKED
-            && self.state.swap(AWAKE, Ordering::Relaxed) == PARKED
-        {
-            signal(self.park_bell());
+        let (before, after) = (Ordering::Relaxed, Ordering::Relaxed);
+        if self.state.compare_exchange(PARKED, AWAKE, before, after).is_ok() {
+            self.park.ring();
         }
     }
 }
@@ -114,22 +115,19 @@ pub(crate) fn ring_all(doorbells: &[Doorbell]) {
     }
 }
 
-/// Signals an eventfd. Refused only when its count is full, after 2^64 - 1 signals.
-pub(super) fn signal(eventfd: BorrowedFd<'_>) {
-    let _ = rustix::io::write(eventfd, &1u64.to_ne_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::fd::AsFd;
+
     use super::*;
 
     #[test]
     fn a_core_that_has_parked_while_its_nap_bell_was_reached_for_is_called_by_the_other_one_too() {
         let doorbell = Doorbell::new().unwrap();
-        let count = |bell: BorrowedFd<'_>| {
+        let count = |bell: &Bell| {
             let mut bytes = [0; 8];
-            rustix::io::read(bell, &mut bytes).map_or(0, |_| u64::from_ne_bytes(bytes))
+            rustix::io::read(bell.as_fd(), &mut bytes).map_or(0, |_| u64::from_ne_bytes(bytes))
         };
         doorbell.say_parked();
         doorbell.ring_nap_bell();

@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use rtrb::{Consumer, Producer, PushError, RingBuffer};
-
 use crate::linux::doorbell::Doorbell;
+use crate::shared::{Consumer, Producer, PushError, RingBuffer};
 
 /// One core's ends of all its mailboxes.
 pub(super) struct Mailboxes<M> {

@@ -2,7 +2,6 @@
 //! something happens.
 
 use std::future::poll_fn;
-use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -12,22 +11,23 @@ use tokio::io::unix::AsyncFd;
 
 use crate::RuntimeError;
 use crate::core::Core;
-use crate::linux::doorbell::{Doorbell, signal};
+use crate::linux::bell::Bell;
+use crate::linux::doorbell::Doorbell;
 use crate::linux::listeners::Inbox;
 use crate::linux::ring::Enter;
 
 /// How the loop parks in tokio's driver.
 pub(super) struct Parking {
     /// The eventfd that the data ring and other threads signal, as tokio sees it.
-    bell: AsyncFd<OwnedFd>,
+    bell: AsyncFd<Bell>,
 }
 
 impl Parking {
     /// To be called inside the core's runtime.
     pub(super) fn new(doorbell: &Doorbell) -> Result<Parking, RuntimeError> {
         const WHAT: &str = "watching the ring's eventfd";
-        let bell = doorbell.park_bell().try_clone_to_owned().map_err(RuntimeError::system(WHAT))?;
-        // SAFETY: an OwnedFd answers with the same descriptor as long as it lives, and it is not
+        let bell = doorbell.park_bell().again().map_err(RuntimeError::system(WHAT))?;
+        // SAFETY: a bell answers with the same descriptor as long as it lives, and it is not
         // taken out of the AsyncFd.
         let bell = unsafe { AsyncFd::register_with_interest(bell, Interest::READABLE) };
         Ok(Parking { bell: bell.map_err(|error| RuntimeError::system(WHAT)(error.into()))? })
@@ -36,7 +36,7 @@ impl Parking {
     /// Gives tokio its share without sleeping. The thread has to park for it, as tokio looks for
     /// events then. So it parks with its own eventfd already signalled.
     pub(super) async fn visit(&self) {
-        signal(self.bell.get_ref().as_fd());
+        self.bell.get_ref().ring();
         self.until_signalled(None, None).await;
     }
 

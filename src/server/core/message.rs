@@ -147,6 +147,17 @@ pub(crate) enum Forwarded {
     Backup(BackupRequest),
 }
 
+/// How a concept is to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeleteManner {
+    /// With its associations; the answer says whether there was anything.
+    Answered,
+    /// With its associations; the answer says what was deleted.
+    Counted,
+    /// Only where it has no associations; the answer as of [`DeleteManner::Counted`].
+    Unassociated,
+}
+
 /// Something for the log of its owner.
 pub(crate) enum Write {
     Learn {
@@ -160,8 +171,7 @@ pub(crate) enum Write {
     Delete {
         namespace: NamespaceId,
         key: Parcel<ConceptKey>,
-        /// Whether the answer is to say what was deleted.
-        is_counted: bool,
+        manner: DeleteManner,
     },
     /// One association, by itself or as a step of a deletion.
     Remove(EdgeKey),

@@ -16,7 +16,7 @@ use slab::Slab;
 use sutra_store::{EdgeKey, NamespaceId, NeighborQuery, Shard};
 use sutra_wire::{ConceptId, ConceptKey, Direction, Neighbor, Parcel, Status};
 
-use crate::core::message::Ticket;
+use crate::core::message::{DeleteManner, Ticket};
 use crate::core::names::{BurialNumber, DeletionNumber};
 
 /// Associations that a deletion removes at a time: some 0.1 ms of work on their cores, and enough
@@ -31,8 +31,7 @@ pub(super) struct DeleteRequest {
     pub(super) ticket: Ticket,
     pub(super) namespace: NamespaceId,
     pub(super) key: Parcel<ConceptKey>,
-    /// Whether the answer is to say what was deleted.
-    pub(super) is_counted: bool,
+    pub(super) manner: DeleteManner,
 }
 
 struct Deletion {
@@ -59,7 +58,7 @@ pub(super) struct Ended {
 /// A deletion whose tombstone is on its way to the disk.
 pub(super) struct Buried {
     pub(super) ticket: Ticket,
-    pub(super) is_counted: bool,
+    pub(super) manner: DeleteManner,
     pub(super) removed: u64,
 }
 
@@ -137,6 +136,12 @@ impl Deletions {
         };
         let cursor = shard.neighbors(&query, &mut self.neighbors);
         deletion.next = Some(cursor).filter(|cursor| *cursor != 0);
+        if deletion.asked.manner == DeleteManner::Unassociated && !self.neighbors.is_empty() {
+            deletion.refused =
+                Some(still_associated(self.neighbors.len(), deletion.next.is_some()));
+            self.neighbors.clear();
+            return self.end(number);
+        }
         deletion.under_way = self.neighbors.len();
         match (self.neighbors.is_empty(), deletion.next) {
             (true, None) => return self.end(number),
@@ -191,6 +196,16 @@ impl Deletions {
     pub(super) fn buried(&mut self, number: BurialNumber) -> Option<Buried> {
         self.burials.try_remove(number.0)
     }
+}
+
+/// Why a concept that was to be deleted only without associations was not.
+fn still_associated(found: usize, is_more: bool) -> (Status, String) {
+    let more = if is_more { " or more" } else { "" };
+    let associations = if found == 1 { "association" } else { "associations" };
+    let message = format!(
+        "the concept has {found}{more} {associations}: remove them first, or delete it with them"
+    );
+    (Status::Associated, message)
 }
 
 /// Why a deletion ended early, and what it did until then.

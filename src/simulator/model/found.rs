@@ -134,7 +134,7 @@ impl Model {
         found: &Found,
         edges: &BTreeMap<Edge, AssociationRecord>,
     ) -> Result<(), String> {
-        let mut shards = vec![Prefix::default(); self.plan.cores];
+        let mut shards = vec![Prefix::default(); usize::from(self.layout.cores())];
         for (concept, record) in &found.concepts {
             let Some(history) = self.concepts.get(concept) else { continue };
             let shard = &mut shards[self.owner(concept.id)];

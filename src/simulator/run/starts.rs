@@ -16,6 +16,7 @@ impl Run<'_> {
     /// Starts the server, however often that takes, and looks at what it has found.
     pub(super) fn start(&mut self) -> Result<SimulatedServer, Failure> {
         let random = &mut Random::of(self.seed, Stream::Crash, 1_000_000 + self.life);
+        self.choose_cores();
         if self.disk.has_lost() {
             // There is space to write it again. Without, a power cut might take once more what the
             // page cache has kept, and what was there before it is not known any more.
@@ -47,6 +48,12 @@ impl Run<'_> {
                     self.crash_again(crash);
                 }
                 Ok(server) => return self.started(server),
+                Err(error) if self.disk.is_full() && self.is_changing_cores() => {
+                    // For a while both stores need space.
+                    self.coverage.start("refused, as another number of cores found no space");
+                    self.note(format!("START refused: {error}"));
+                    self.disk.set_full(false);
+                }
                 Err(_) if has_failed => {
                     self.coverage.start("refused, a read failed");
                     self.note("START refused, as a read failed");
@@ -58,6 +65,23 @@ impl Run<'_> {
             }
         }
         unreachable!("the last attempts are not disturbed")
+    }
+
+    /// This life's number of cores, which may be another than the last one's.
+    fn choose_cores(&mut self) {
+        if self.plan.changes_cores && self.life > 0 {
+            let random = &mut Random::of(self.seed, Stream::Crash, 2_000_000 + self.life);
+            self.plan.cores = *random.pick(&[1, 2, 3, 4]);
+        }
+        self.model.note_cores(self.plan.cores);
+    }
+
+    /// Whether the store was made for another number of cores, or a change of it has not ended.
+    fn is_changing_cores(&self) -> bool {
+        let manifest = self.disk.content("manifest.json").unwrap_or_default();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap_or_default();
+        manifest["cores"].as_u64() != Some(self.plan.cores as u64)
+            || !manifest["resharding"].is_null()
     }
 
     pub(super) fn try_to_start(&mut self) -> Result<SimulatedServer, String> {
@@ -76,6 +100,9 @@ impl Run<'_> {
 
     fn started(&mut self, mut server: SimulatedServer) -> Result<SimulatedServer, Failure> {
         let recovery = server.recovery();
+        if recovery.made_over_from.is_some() {
+            self.coverage.start("on another number of cores");
+        }
         let (entries, cut) = (recovery.entries(), recovery.cut());
         let what = match (entries, cut) {
             (0, 0) => "with nothing",
@@ -89,6 +116,7 @@ impl Run<'_> {
             self.look_at_all(&mut server, Before::Ended(crash), &unsynced)?;
             self.disk.forget_lost();
         }
+        self.model.note_looked_at();
         Ok(server)
     }
 }

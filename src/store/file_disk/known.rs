@@ -63,6 +63,11 @@ impl Known {
         self.state().segments.remove(&name);
     }
 
+    /// The store removes a shard's folder.
+    pub(super) fn forget_shard(&self, shard: u16) {
+        self.state().shards.remove(&shard);
+    }
+
     /// Whether a segment of this name was another file.
     pub(super) fn is_another(&self, name: SegmentName, identity: &FileIdentity) -> bool {
         self.state().segments.get(&name).is_some_and(|known| !known.is(identity))

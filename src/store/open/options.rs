@@ -10,7 +10,7 @@ use crate::segment::{MAX_SEGMENT, MIN_SEGMENT};
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// Shards, one a core. A store keeps the number that it was made with.
+    /// Shards, one a core. A store that was made for another number is made over at its start.
     pub cores: usize,
     /// When a write is acknowledged.
     pub durability: Durability,
@@ -43,20 +43,29 @@ pub(crate) fn check(options: &OpenOptions) -> Result<(u16, usize), StoreError> {
     Ok((cores, bytes))
 }
 
-/// Refuses a store that is not what is asked for.
+/// Refuses a store that is not what is asked for, where it is not to be changed.
 pub(crate) fn check_manifest(
     disk: &dyn Disk,
     manifest: &Manifest,
     options: &OpenOptions,
 ) -> Result<(), StoreError> {
-    let folder = || disk.folder().to_owned();
     let (stored, asked) = (manifest.cores(), options.cores);
     if stored != asked {
-        return Err(StoreError::Cores { folder: folder(), stored, asked });
+        let folder = disk.folder().to_owned();
+        return Err(StoreError::Cores { folder, stored, asked });
     }
+    check_id_rule(disk, manifest, options)
+}
+
+/// Refuses a store whose id rule is not the one that is asked for.
+pub(super) fn check_id_rule(
+    disk: &dyn Disk,
+    manifest: &Manifest,
+    options: &OpenOptions,
+) -> Result<(), StoreError> {
     let stored = manifest.id_rule();
-    if let Some(asked) = options.id_rule.filter(|asked| *asked != stored) {
-        return Err(StoreError::IdRule { folder: folder(), stored, asked });
+    match options.id_rule.filter(|asked| *asked != stored) {
+        Some(asked) => Err(StoreError::IdRule { folder: disk.folder().to_owned(), stored, asked }),
+        None => Ok(()),
     }
-    Ok(())
 }

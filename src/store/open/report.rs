@@ -12,6 +12,8 @@ pub struct OpenReport {
     pub shards: Vec<ShardReport>,
     /// From the lock to the last shard.
     pub elapsed: Duration,
+    /// The number of cores that the store was made over from, if it was.
+    pub made_over_from: Option<usize>,
 }
 
 impl OpenReport {
@@ -46,6 +48,9 @@ impl fmt::Display for OpenReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mebibytes = self.bytes() as f64 / f64::from(1 << 20);
         write!(f, "{} entries, {mebibytes:.1} MiB in {:.0?}", self.entries(), self.elapsed)?;
+        if let Some(from) = self.made_over_from {
+            write!(f, "; made over from {from} to {} cores", self.shards.len())?;
+        }
         match self.cut() {
             0 => Ok(()),
             cut => write!(f, "; {cut} bytes of an unfinished commit were cut"),

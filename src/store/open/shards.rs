@@ -13,38 +13,32 @@ use crate::recovery::{Recovered, Replayed, Source, recover};
 use crate::vectors::restore::{First, first_embeddings};
 use crate::vectors::{Checkpoints, Records, Vectors};
 
-/// Recovers all shards, each on a thread of its own. What is to be changed on the disk is changed
-/// when all were read and none is refused.
+/// Recovers all shards. What is to be changed on the disk is changed when all were read and none is
+/// refused.
 pub(super) fn recover_all(
+    disk: &dyn Disk,
     source: &Source,
     marks: &[Position],
 ) -> Result<Vec<Recovered>, StoreError> {
-    recover_all_as(source, marks, Replayed::settle)
+    read_all(disk, source, marks)?.into_iter().map(Replayed::settle).collect()
 }
 
-/// The same, with what is to become of each when none is refused.
-pub(crate) fn recover_all_as(
+/// Reads all shards, each on a thread of its own; one after the other on a disk that is for one
+/// thread. Changes nothing.
+pub(crate) fn read_all(
+    disk: &dyn Disk,
     source: &Source,
     marks: &[Position],
-    settle: fn(Replayed) -> Result<Recovered, StoreError>,
-) -> Result<Vec<Recovered>, StoreError> {
-    let sources = (0..).zip(marks).map(|(shard, mark)| source.of(shard, *mark)).collect();
-    let read = |source, exchange| recover(source, exchange).map(Replayed::complete);
-    let replayed = exchanging(sources, read)?;
-    replayed.into_iter().map(settle).collect()
-}
-
-/// The same, one shard after the other, for a disk that is for one thread.
-pub(super) fn recover_in_turn(
-    source: &Source,
-    marks: &[Position],
-) -> Result<Vec<Recovered>, StoreError> {
-    let shards = (0..).zip(marks).zip(Exchange::among(marks.len()));
-    let replayed: Result<Vec<_>, _> = shards
-        .map(|((shard, mark), exchange)| recover(source.of(shard, *mark), exchange))
-        .collect();
-    let completed: Vec<_> = replayed?.into_iter().map(Replayed::complete).collect();
-    completed.into_iter().map(Replayed::settle).collect()
+) -> Result<Vec<Replayed>, StoreError> {
+    let sources = (0..).zip(marks).map(|(shard, mark)| source.of(shard, *mark));
+    if !disk.is_for_one_thread() {
+        let read = |source, exchange| recover(source, exchange).map(Replayed::complete);
+        return exchanging(sources.collect(), read);
+    }
+    let exchanges = Exchange::among(marks.len());
+    let replayed: Result<Vec<_>, _> =
+        sources.zip(exchanges).map(|(source, exchange)| recover(source, exchange)).collect();
+    Ok(replayed?.into_iter().map(Replayed::complete).collect())
 }
 
 /// Has every shard read on a thread of its own, while they exchange edges.

@@ -72,17 +72,16 @@ impl Recovery {
                 break;
             }
             loaded.writer.freeze(header.first_commit());
+            let taken = self.take_if_state(loaded, &header, tail.is_some())?;
+            let Some(mut loaded) = taken else { continue };
             if tail.is_some() && self.verify(&mut loaded, &header).is_err() {
                 break;
             }
-            self.memory.push(Arc::clone(loaded.writer.region()), loaded.bytes);
+            self.memory.push(name.number, Arc::clone(loaded.writer.region()), loaded.bytes);
             self.replay(&mut loaded, &header)?;
             tail = Some((loaded, header));
         }
-        let first = crate::disk::SegmentName { shard: self.source.shard, number: 0 };
-        let tail = tail.ok_or_else(|| {
-            self.source.damaged(first, 0, "a store's first segments are whole before it is one")
-        })?;
+        let tail = tail.ok_or_else(|| self.no_log())?;
         let alone = Exchange::among(1).into_iter().next().expect("one was asked for");
         std::mem::replace(&mut self.exchange, alone).tell_rest().take_in(&mut self.graph);
         Ok(ReadAhead { recovery: self, tail })

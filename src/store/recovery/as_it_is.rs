@@ -29,7 +29,7 @@ pub(crate) fn recover_salvaged(
         writer.freeze(writer.len());
         let region = Arc::clone(writer.region());
         let bytes = region.bytes(0..writer.len()).expect("all of it was just frozen");
-        recovery.memory.push(Arc::clone(&region), writer.len());
+        recovery.memory.push(number, Arc::clone(&region), writer.len());
         let name = SegmentName { number, ..taken.name };
         for (at, entry) in taken.entries(bytes) {
             recovery.apply(name, at, &entry)?;

@@ -71,7 +71,7 @@ impl Recovery {
             return Err(self.damage(name, commit, &fault));
         }
         for passed in beyond.into_iter().filter_map(|segment| segment.empty) {
-            self.memory.push(Arc::clone(passed.writer.region()), passed.bytes);
+            self.memory.push(passed.name.number, Arc::clone(passed.writer.region()), passed.bytes);
         }
         Ok(())
     }

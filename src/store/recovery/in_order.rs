@@ -45,6 +45,8 @@ impl Recovery {
             };
             self.check_header(*name, &header, &loaded)?;
             loaded.writer.freeze(header.first_commit());
+            let taken = self.take_if_state(loaded, &header, tail.is_some())?;
+            let Some(mut loaded) = taken else { continue };
             if let Some((before, _, fault)) = &mut tail {
                 if let Err(here) = self.verify(&mut loaded, &header) {
                     self.pass_over((before, fault), &mut behind, loaded, &header, here)?;
@@ -52,14 +54,14 @@ impl Recovery {
                 }
                 self.go_on_after((before, fault), &mut behind)?;
             }
-            self.memory.push(Arc::clone(loaded.writer.region()), loaded.bytes);
+            self.memory.push(name.number, Arc::clone(loaded.writer.region()), loaded.bytes);
             let fault = self.go_through(&mut loaded, &header)?;
             tail = Some((loaded, header, fault));
         }
         if let Some(error) = behind.short {
             return Err(error);
         }
-        let (tail, header, _) = tail.expect("the first segment is there, and was read or refused");
+        let (tail, header, _) = tail.ok_or_else(|| self.no_log())?;
         let beyond = behind.beyond.into_iter().map(|segment| segment.name).collect();
         let Self { source, exchange, graph, memory, expected, mut report, .. } = self;
         report.bytes = memory.bytes();
@@ -121,13 +123,16 @@ impl Recovery {
         let mut names = Vec::with_capacity(files.len());
         for file in files {
             match SegmentName::parse(shard, &file) {
-                Some(name) => names.push(name),
+                Some(name) if self.source.segments.contains(&name.number) => names.push(name),
+                // Left of a change of the number of cores.
+                Some(_) => {}
                 None if CheckpointName::is_one(&file) => {}
                 None => tracing::warn!(shard, file, "ignoring a file that is not the store's"),
             }
         }
         names.sort_unstable();
-        let expected = (0..).map(|number| SegmentName { shard, number });
+        let first = self.source.segments.start;
+        let expected = (first..).map(|number| SegmentName { shard, number });
         let found = expected
             .zip(names.iter().copied().map(Some).chain([None]))
             .find(|(expected, name)| *name != Some(*expected));

@@ -8,7 +8,7 @@ use sutra_runtime::{DataFile, RegionWriter, WriteMode};
 use super::Source;
 use crate::StoreError;
 use crate::disk::SegmentName;
-use crate::format::{HeaderFault, SEGMENT_HEADER, SegmentHeader, is_zero};
+use crate::format::{Covered, HeaderFault, SEGMENT_HEADER, SegmentHeader, is_zero};
 
 /// A segment file in memory, nothing of it believed yet.
 pub(crate) struct Loaded {
@@ -72,6 +72,11 @@ impl Source {
 }
 
 impl Loaded {
+    /// What it covers, if it is a segment of state whose header is whole and below the watermark.
+    pub(super) fn covered(&self) -> Option<Covered> {
+        self.writer.region().bytes(0..SEGMENT_HEADER).and_then(SegmentHeader::covered)
+    }
+
     /// What the file holds above the watermark.
     pub(super) fn rest(&mut self) -> &[u8] {
         let end = self.bytes - self.writer.frozen().min(self.bytes);

@@ -45,6 +45,14 @@ impl Recovery {
         Err(self.source.damaged(name, 0, what))
     }
 
+    /// A shard has no segment of a log.
+    pub(super) fn no_log(&self) -> StoreError {
+        let number = self.source.segments.start.max(self.source.mark.segment);
+        let name = SegmentName { shard: self.source.shard, number };
+        let what = "this shard has no log, which is there before the manifest is";
+        self.source.damaged(name, 0, what)
+    }
+
     /// The log ends before the place up to which it was whole once.
     pub(super) fn short_of_mark(
         &self,

@@ -43,24 +43,29 @@ impl Recovery {
                     "its sequences can't be that high",
                 ));
             }
-            loaded.writer.freeze(start + commit.padded);
-            let region = Arc::clone(loaded.writer.region());
-            let whole = region
-                .bytes(start..start + commit.padded)
-                .expect("the watermark was just moved behind it");
-            for (at, entry) in commit::entries(whole, &commit) {
-                self.apply(loaded.name, start + at, &entry)?;
-            }
-            self.passed(&commit);
-            self.exchange.take_in(&mut self.graph);
+            self.apply_commit(loaded, &commit)?;
+            self.expected = self.expected.behind(&commit);
         }
     }
 
-    fn passed(&mut self, commit: &Commit) {
-        self.expected.number += 1;
-        self.expected.previous = commit.crc;
-        self.expected.sequence = commit.sequence;
+    /// Moves the watermark behind a commit that is whole, and applies it.
+    pub(super) fn apply_commit(
+        &mut self,
+        loaded: &mut Loaded,
+        commit: &Commit,
+    ) -> Result<(), StoreError> {
+        let start = loaded.writer.frozen();
+        loaded.writer.freeze(start + commit.padded);
+        let region = Arc::clone(loaded.writer.region());
+        let whole = region
+            .bytes(start..start + commit.padded)
+            .expect("the watermark was just moved behind it");
+        for (at, entry) in commit::entries(whole, commit) {
+            self.apply(loaded.name, start + at, &entry)?;
+        }
         self.report.entries += u64::from(commit.body.entries);
+        self.exchange.take_in(&mut self.graph);
+        Ok(())
     }
 
     pub(super) fn apply(

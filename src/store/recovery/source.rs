@@ -1,5 +1,6 @@
 //! What a shard is recovered from: the disk, and what is known of the store.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub(crate) struct Source {
     pub(super) layout: CoreLayout,
     pub(super) namespaces: Arc<Namespaces>,
     pub(super) segment_bytes: usize,
+    /// The numbers of the segments that belong to the store, wherever the last one is.
+    pub(super) segments: Range<u32>,
     /// Whether another process still writes it.
     pub(super) is_ahead: bool,
     /// Whether all that can be read is on stable storage.
@@ -47,9 +50,15 @@ impl Source {
             layout,
             namespaces,
             segment_bytes,
+            segments: 0..u32::MAX,
             is_ahead: false,
             is_stable: false,
         }
+    }
+
+    /// The same of a store that only segments of these numbers belong to.
+    pub(crate) fn within(self, segments: Range<u32>) -> Self {
+        Self { segments, ..self }
     }
 
     /// The same of a store that another process still writes.

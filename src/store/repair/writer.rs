@@ -6,7 +6,7 @@ use sutra_wire::{AssociationRecord, Checked, ConceptKey, ConceptRecord, Payload}
 
 use crate::StoreError;
 use crate::disk::{Clock, Disk, SegmentName, SystemClock};
-use crate::format::{Entry, KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL};
+use crate::format::{Covered, Entry, KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL};
 use crate::log::{Log, LogEnd, NewEntry, Pending, Reached, Write};
 use crate::log_memory::{Location, LogMemory};
 use crate::marks::Position;
@@ -21,6 +21,17 @@ pub(super) struct Written {
     pub(super) bytes: u64,
 }
 
+/// What a log is written behind.
+pub(super) struct Behind {
+    /// Its first segment.
+    pub(super) segment: SegmentName,
+    /// What the state in front of it covers, where there is any.
+    pub(super) covered: Option<Covered>,
+    /// Entries and bytes of that.
+    pub(super) entries: u64,
+    pub(super) bytes: u64,
+}
+
 /// A shard's log that is being written.
 pub(super) struct Writer {
     disk: Arc<dyn Disk>,
@@ -30,28 +41,35 @@ pub(super) struct Writer {
     sequence: u64,
     time: u64,
     entries: u64,
+    /// Bytes of what stands in front.
+    before: u64,
 }
 
 impl Writer {
-    /// Makes the shard's folder and its first segment.
+    /// Makes the log's first segment.
     pub(super) fn begin(
         disk: Arc<dyn Disk>,
-        shard: u16,
         store: u64,
         segment_bytes: usize,
+        behind: Behind,
     ) -> Result<Self, StoreError> {
-        disk.create_shard(shard)?;
-        let first = SegmentName { shard, number: 0 };
+        let Behind { segment: first, covered, entries, bytes: before } = behind;
+        let shard = first.shard;
         let step = FIRST_STEP.min(segment_bytes);
         let segment = Segment::create(&*disk, first, store, step, segment_bytes)?;
         let mut memory = LogMemory::default();
-        memory.push(Arc::clone(segment.region()), 0);
+        memory.push(first.number, Arc::clone(segment.region()), 0);
         let block = segment.file().alignment() as usize;
         let preparation =
             Preparation::new(Arc::clone(&disk), shard, store, segment_bytes, block, None);
-        let end = LogEnd { shard, reached: Reached::default(), crc: 0 };
+        let reached = covered.map(|covered| Reached {
+            number: covered.commit,
+            position: Position::new(first.number, segment.end()),
+        });
+        let end = LogEnd { shard, reached: reached.unwrap_or_default(), crc: 0 };
         let log = Log::new(end, segment, preparation);
-        Ok(Self { disk, log, memory, sequence: 0, time: 0, entries: 0 })
+        let sequence = covered.unwrap_or_default().sequence;
+        Ok(Self { disk, log, memory, sequence, time: 0, entries, before })
     }
 
     /// Writes an entry as it stands, behind the others.
@@ -130,6 +148,10 @@ impl Writer {
     pub(super) fn finish(mut self) -> Result<Written, StoreError> {
         self.commit()?;
         let Reached { position, .. } = self.log.finished();
-        Ok(Written { end: position, entries: self.entries, bytes: self.memory.bytes() })
+        Ok(Written {
+            end: position,
+            entries: self.entries,
+            bytes: self.before + self.memory.bytes(),
+        })
     }
 }

@@ -8,7 +8,7 @@ use super::finding::{Finding, Severity, damage};
 use super::judge::PUT_BACK;
 use super::scan::Place;
 use crate::StoreError;
-use crate::disk::Disk;
+use crate::disk::{Disk, SegmentName};
 use crate::format::{Entry, KIND_CONCEPT, SegmentHeader};
 use crate::manifest::Manifest;
 use crate::marks::Position;
@@ -32,6 +32,8 @@ pub(crate) struct Facts {
     namespaces: HashMap<String, u64>,
     /// Some ids by shard, where no manifest says how many cores there are.
     ids: BTreeMap<u16, Vec<ConceptId>>,
+    /// The numbers of its segments, where no manifest says them.
+    segments: std::ops::Range<u32>,
     /// The size of its segments, and the bytes of all.
     segment_bytes: u64,
     bytes: u64,
@@ -70,6 +72,7 @@ impl Facts {
             manifest,
             namespaces: HashMap::new(),
             ids: BTreeMap::new(),
+            segments: 0..u32::MAX,
             segment_bytes: 0,
             bytes: 0,
             by_rule: [0; 2],
@@ -135,6 +138,14 @@ impl Facts {
         marks.get(usize::from(shard)).copied().unwrap_or_default()
     }
 
+    /// The numbers of the segments that belong to the store, wherever the last one is.
+    pub(super) fn segments(&self) -> std::ops::Range<u32> {
+        match &self.manifest {
+            Some(manifest) => manifest.segments(),
+            None => self.segments.clone(),
+        }
+    }
+
     /// Where concepts belong, where that is known.
     pub(super) fn layout(&self) -> Option<CoreLayout> {
         self.has_manifest().then(|| CoreLayout::new(self.cores))
@@ -159,6 +170,22 @@ impl Facts {
             (self.store, self.cores) = (store, shards);
         }
         self.cores = self.cores.max(1);
+    }
+
+    /// Where there is no manifest, the segments say which of them belong together. Of a change of
+    /// the number of cores that had not ended, those that it was made of do.
+    pub(super) fn learn_from_places(&mut self, places: impl Iterator<Item = (SegmentName, bool)>) {
+        let (mut first, mut end) = (u32::MAX, u32::MAX);
+        let mut logs: BTreeMap<u16, u32> = BTreeMap::new();
+        for (name, is_state) in places {
+            first = first.min(name.number);
+            match (is_state, logs.get(&name.shard)) {
+                (true, Some(_)) => end = end.min(name.number),
+                (false, None) => drop(logs.insert(name.shard, name.number)),
+                _ => {}
+            }
+        }
+        self.segments = if first < end { first..end } else { 0..u32::MAX };
     }
 
     /// An entry is whole.

@@ -13,6 +13,8 @@ use crate::format::{HeaderFault, SEGMENT_HEADER, SegmentHeader};
 pub(super) struct Found {
     pub(super) name: SegmentName,
     pub(super) header: Result<SegmentHeader, HeaderFault>,
+    /// Whether its header says that it is one of state.
+    pub(super) is_state: bool,
     pub(super) bytes: u64,
 }
 
@@ -58,14 +60,40 @@ fn look(disk: &dyn Disk, name: SegmentName) -> Found {
         let bytes = disk.len(&file)?;
         let mut header = vec![0; usize::try_from(bytes.min(SEGMENT_HEADER as u64)).unwrap_or(0)];
         disk.read(&file, 0, &mut header)?;
-        Ok::<_, std::io::Error>((bytes, SegmentHeader::decode(&header)))
+        let decoded = SegmentHeader::decode(&header);
+        let is_state = decoded.is_ok() && SegmentHeader::covered(&header).is_some();
+        Ok::<_, std::io::Error>(Found { name, header: decoded, is_state, bytes })
     };
-    match read() {
-        Ok((bytes, header)) => Found { name, header, bytes },
-        Err(_) => {
-            Found { name, header: Err(HeaderFault::Invalid("the file can't be read")), bytes: 0 }
-        }
+    read().unwrap_or_else(|_| {
+        let header = Err(HeaderFault::Invalid("the file can't be read"));
+        Found { name, header, is_state: false, bytes: 0 }
+    })
+}
+
+/// Leaves out the segments that a change of the number of cores has left.
+pub(super) fn leave_out_others(
+    facts: &mut Facts,
+    found: &mut Vec<Found>,
+    findings: &mut Vec<Finding>,
+) {
+    if !facts.has_manifest() {
+        facts.learn_from_places(found.iter().map(|found| (found.name, found.is_state)));
     }
+    let segments = facts.segments();
+    found.retain(|found| {
+        let is_ours = segments.contains(&found.name.number);
+        if !is_ours {
+            findings.push(Finding {
+                severity: Severity::Harmless,
+                ..damage(
+                    &found.name.to_string(),
+                    "this segment is left of a change of the number of cores".to_owned(),
+                    "nothing is to be done: the next start removes it",
+                )
+            });
+        }
+        is_ours
+    });
 }
 
 /// The segments in the order of their shards' logs: by their headers, where these are whole.

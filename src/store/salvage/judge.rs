@@ -4,9 +4,12 @@
 //! it durable, or where it stands before the mark. Then it is damage, and what stands behind it
 //! belongs to the log. Otherwise the log ends there, and what follows is a torn tail.
 
+mod state;
+
 use super::finding::{Finding, Loss, Severity};
 use super::scan::{Broken, Hole, Piece, Run};
 use crate::disk::SegmentName;
+use crate::format::Covered;
 use crate::marks::Position;
 
 /// What to do about damage to the log.
@@ -33,7 +36,24 @@ pub(crate) enum State {
     Closed,
     /// It was made, and never written to.
     HalfMade,
-    Read(Vec<Piece>),
+    Read {
+        pieces: Vec<Piece>,
+        kind: Kind,
+    },
+}
+
+/// What a segment is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Log,
+    /// What was visible up to there; its commits stand in this stretch.
+    State {
+        covered: Covered,
+        start: usize,
+        end: usize,
+    },
+    /// Its header is lost.
+    Unknown,
 }
 
 /// What belongs to a shard's log, by segment, and what is wrong.
@@ -47,12 +67,16 @@ pub(crate) struct Verdict {
     pub(crate) torn: u64,
     /// The highest sequence.
     pub(crate) sequence: u64,
+    /// What the segments of state cover, where there are any.
+    pub(crate) covered: Option<Covered>,
 }
 
 /// The pieces of a segment from which entries are taken.
 pub(crate) struct Taken {
     pub(crate) name: SegmentName,
     pub(crate) pieces: Vec<Piece>,
+    /// Whether it is one of state.
+    pub(crate) is_state: bool,
 }
 
 /// How far the log has been followed.
@@ -75,7 +99,7 @@ struct Judge {
 }
 
 /// Follows the log of a shard, which must be whole up to its mark.
-pub(crate) fn judge(segments: Vec<Segment>, mark: Position) -> Verdict {
+pub(crate) fn judge(mut segments: Vec<Segment>, mark: Position) -> Verdict {
     let mut judge = Judge {
         mark,
         number: 1,
@@ -87,11 +111,14 @@ pub(crate) fn judge(segments: Vec<Segment>, mark: Position) -> Verdict {
         is_torn: false,
         verdict: Verdict::default(),
     };
-    let (mut proofs, openings) = look_ahead(&segments);
-    for (place, segment) in segments.into_iter().enumerate() {
+    let log = where_log_begins(&segments);
+    let (mut proofs, openings) = look_ahead(&segments[log..]);
+    let rest = segments.split_off(log);
+    judge.state(segments);
+    for (place, segment) in rest.into_iter().enumerate() {
         let Segment { name, number, state } = segment;
         match state {
-            State::Read(pieces) => {
+            State::Read { pieces, .. } => {
                 let mut taken = Vec::new();
                 for piece in pieces {
                     let durable = proofs.pop().unwrap_or_default();
@@ -103,7 +130,7 @@ pub(crate) fn judge(segments: Vec<Segment>, mark: Position) -> Verdict {
                         taken.push(piece);
                     }
                 }
-                judge.verdict.segments.push(Taken { name, pieces: taken });
+                judge.verdict.segments.push(Taken { name, pieces: taken, is_state: false });
             }
             State::Missing => judge.missing(name, "is missing, and the log can't be read without"),
             State::Closed => judge.missing(name, "none of its commits can be read"),
@@ -111,6 +138,26 @@ pub(crate) fn judge(segments: Vec<Segment>, mark: Position) -> Verdict {
         }
     }
     judge.finish()
+}
+
+/// The place of the first segment of the log: what stands in front of it is state.
+fn where_log_begins(segments: &[Segment]) -> usize {
+    let kind = |segment: &Segment| match &segment.state {
+        State::Read { kind, .. } => Some(*kind),
+        _ => None,
+    };
+    let is_state = |segment: &Segment| matches!(kind(segment), Some(Kind::State { .. }));
+    let behind = segments.iter().rposition(is_state).map_or(0, |last| last + 1);
+    // A log's first commit follows none. In front of it may be state whose headers are lost.
+    let begins = |segment: &Segment| match &segment.state {
+        State::Read { pieces, kind: Kind::Log } => match pieces.first() {
+            Some(Piece::Run(run)) => run.previous == 0,
+            _ => false,
+        },
+        _ => false,
+    };
+    let of_log = segments[behind..].iter().position(|segment| kind(segment) == Some(Kind::Log));
+    of_log.map(|at| behind + at).filter(|at| begins(&segments[*at])).unwrap_or(behind)
 }
 
 /// What stands behind a piece.
@@ -127,7 +174,7 @@ struct Behind {
 fn look_ahead(segments: &[Segment]) -> (Vec<u64>, Vec<(usize, u64, u32)>) {
     let (mut proofs, mut openings, mut durable) = (Vec::new(), Vec::new(), 0);
     for (place, segment) in segments.iter().enumerate().rev() {
-        let State::Read(pieces) = &segment.state else { continue };
+        let State::Read { pieces, .. } = &segment.state else { continue };
         for piece in pieces.iter().rev() {
             proofs.push(durable);
             durable = durable.max(piece.durable());

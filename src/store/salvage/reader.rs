@@ -8,7 +8,7 @@ use super::facts::Facts;
 use super::files::Found;
 use super::finding::{Finding, Severity, damage};
 use super::image::Image;
-use super::judge::{PUT_BACK, REPAIR, Segment, State};
+use super::judge::{Kind, PUT_BACK, REPAIR, Segment, State};
 use super::scan::{Frame, Piece, scan};
 use super::seed;
 use super::watch::{Advance, Watch};
@@ -45,7 +45,7 @@ impl Reader<'_> {
         let last = segments.keys().next_back().copied();
         let blocks: Vec<_> =
             segments.values().filter_map(|found| Some(found.header.as_ref().ok()?.block)).collect();
-        let (mut all, mut next) = (Vec::new(), 0);
+        let (mut all, mut next) = (Vec::new(), facts.segments().start);
         let end = if self.is_to_mark { self.mark.segment } else { u32::MAX };
         for (number, found) in segments.into_iter().filter(|(number, _)| *number <= end) {
             self.note_missing(next..number, &mut all);
@@ -126,15 +126,20 @@ impl Reader<'_> {
             let what = "the file ends before its first commit".to_owned();
             findings.push(damage(&file, what, REPAIR));
         }
+        let covered = SegmentHeader::covered(bytes);
         let frame = Frame {
             seed: header.seed(),
             block: header.block as usize,
             first: header.first_commit(),
             shard: self.shard,
             layout: self.layout,
+            is_unordered: covered.is_some(),
         };
         let pieces = scan(bytes, &frame, &mut |entry, place| facts.meet(self.shard, entry, place));
-        State::Read(pieces)
+        let end = usize::try_from(header.capacity).unwrap_or(usize::MAX);
+        let start = header.first_commit();
+        let kind = covered.map_or(Kind::Log, |covered| Kind::State { covered, start, end });
+        State::Read { pieces, kind }
     }
 
     /// A segment whose header is lost: its entries say which seed they were written with.
@@ -165,7 +170,8 @@ impl Reader<'_> {
         let found = blocks.iter().copied().chain([4096, 512]).find_map(|block| {
             let (block, first) = (block as usize, SEGMENT_HEADER.max(block as usize));
             let seed = seed::find(bytes, first, block, self.shard)?;
-            let frame = Frame { seed, block, first, shard: self.shard, layout: self.layout };
+            let (shard, layout) = (self.shard, self.layout);
+            let frame = Frame { seed, block, first, shard, layout, is_unordered: true };
             let pieces = scan(bytes, &frame, &mut |_, _| {});
             let is_right = pieces.iter().any(|piece| matches!(piece, Piece::Run(_)));
             is_right.then_some(frame)
@@ -177,6 +183,6 @@ impl Reader<'_> {
         let what = format!("{what}; its commits can be read all the same");
         findings.push(damage(&file, what, REPAIR));
         let pieces = scan(bytes, &frame, &mut |entry, place| facts.meet(self.shard, entry, place));
-        State::Read(pieces)
+        State::Read { pieces, kind: Kind::Unknown }
     }
 }

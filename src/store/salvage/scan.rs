@@ -36,6 +36,8 @@ pub(crate) struct Frame {
     pub(crate) shard: u16,
     /// Where concepts belong, where that is known.
     pub(crate) layout: Option<CoreLayout>,
+    /// Whether its sequences are in no order, as state's are.
+    pub(crate) is_unordered: bool,
 }
 
 /// A stretch of a segment.
@@ -57,7 +59,7 @@ pub(crate) struct Run {
     pub(crate) previous: u32,
     /// The crc of the last one's Commit entry.
     pub(crate) crc: u32,
-    /// The sequences, and the times, of the first and the last entry.
+    /// The lowest and the highest sequence, and the times of the first and the last entry.
     pub(crate) sequences: (u64, u64),
     pub(crate) times: (u64, u64),
     pub(crate) entries: u64,
@@ -145,7 +147,7 @@ pub(crate) fn scan(
         });
         at = piece.range().end;
         match (pieces.last_mut(), piece) {
-            (Some(Piece::Run(before)), Piece::Run(run)) if before.is_followed_by(&run) => {
+            (Some(Piece::Run(before)), Piece::Run(run)) if before.is_followed_by(&run, frame) => {
                 before.take_in(run);
             }
             (_, piece) => pieces.push(piece),
@@ -205,18 +207,19 @@ impl Piece {
 }
 
 impl Run {
-    fn is_followed_by(&self, next: &Run) -> bool {
+    fn is_followed_by(&self, next: &Run, frame: &Frame) -> bool {
         self.range.end == next.range.start
             && self.numbers.1 + 1 == next.numbers.0
             && self.crc == next.previous
-            && self.sequences.1 < next.sequences.0
+            && (frame.is_unordered || self.sequences.1 < next.sequences.0)
     }
 
     fn take_in(&mut self, next: Run) {
         self.range.end = next.range.end;
         self.numbers.1 = next.numbers.1;
         self.crc = next.crc;
-        self.sequences.1 = next.sequences.1;
+        self.sequences.0 = self.sequences.0.min(next.sequences.0);
+        self.sequences.1 = self.sequences.1.max(next.sequences.1);
         self.times.1 = next.times.1;
         self.entries += next.entries;
         self.durable = self.durable.max(next.durable);
@@ -282,27 +285,31 @@ fn whole(bytes: &[u8], at: usize, frame: &Frame) -> Result<Run, Flaw> {
     let Some(body) = CommitBody::of(&first) else {
         return Err(Flaw::torn(at, "this is not the start of a commit"));
     };
-    let expected =
-        Expected { shard: frame.shard, number: body.number, previous: body.previous, sequence: 0 };
+    let expected = Expected {
+        shard: frame.shard,
+        number: body.number,
+        previous: body.previous,
+        sequence: 0,
+        is_state: frame.is_unordered,
+    };
     let commit = commit::verify(rest, frame.seed, frame.block, &expected).map_err(|fault| {
         Flaw { at: at + fault.at, what: fault.what.to_owned(), is_certain: fault.certain }
     })?;
-    let mut first: Option<(u64, u64)> = None;
-    let mut last = (0, 0);
+    let (mut lowest, mut first_time, mut last_time) = (u64::MAX, None, 0);
     for (offset, entry) in commit::entries(&rest[..commit.padded], &commit) {
         check(&entry, frame).map_err(|what| Flaw::certain(at + offset, what))?;
-        last = (entry.header.sequence, entry.header.time);
-        first.get_or_insert(last);
+        lowest = lowest.min(entry.header.sequence);
+        last_time = entry.header.time;
+        first_time.get_or_insert(last_time);
     }
-    let first = first.unwrap_or_default();
     Ok(Run {
         range: at..at + commit.padded,
         block: frame.block,
         numbers: (body.number, body.number),
         previous: body.previous,
         crc: commit.crc,
-        sequences: (first.0, last.0),
-        times: (first.1, last.1),
+        sequences: (lowest, commit.sequence),
+        times: (first_time.unwrap_or_default(), last_time),
         entries: u64::from(body.entries),
         durable: body.durable,
     })
@@ -388,7 +395,7 @@ fn find_entries(
     let (mut at, mut sequence) = (within.start, 0);
     while at + ENTRY_HEADER <= within.end {
         let found = entry_at(&bytes[at..within.end], frame, head, &mut patience)
-            .filter(|entry| entry.header.sequence > sequence);
+            .filter(|entry| frame.is_unordered || entry.header.sequence > sequence);
         let Some(entry) = found else {
             at += 16;
             continue;

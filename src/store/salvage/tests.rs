@@ -39,16 +39,21 @@ fn copy(from: &Path, to: &Path) {
 
 /// Damages a store in so many ways, each on a copy of it.
 fn damaged_in_every_way(kind: Kind, count: u64) {
-    for cores in [1, 2] {
+    for (cores, is_made_over) in [(1, false), (2, false), (1, true), (2, true)] {
         let original = folder();
-        let source = Source::make(original.path(), cores, kind == Kind::Lock);
+        let source = match is_made_over {
+            true if kind == Kind::Lock => continue,
+            true => Source::make_over(original.path(), cores),
+            false => Source::make(original.path(), cores, kind == Kind::Lock),
+        };
         for seed in 0..count.div_ceil(2) {
             let place = folder();
             let data = place.path().join("data");
             copy(original.path(), &data);
             let random = &mut StdRng::seed_from_u64(seed * 2 + cores as u64);
             let Some(hit) = damage(&source, &data, kind, random) else { continue };
-            let what = format!("{kind:?}, seed {seed}, {cores} cores: {hit}");
+            let over = if is_made_over { ", made over" } else { "" };
+            let what = format!("{kind:?}, seed {seed}, {cores} cores{over}: {hit}");
             check(&source, place.path(), &hit, &what);
         }
     }
@@ -123,10 +128,13 @@ kinds! {
 
 #[test]
 fn a_whole_store_has_no_findings_and_is_repaired_into_an_equal_one() {
-    for cores in [1, 2, 3] {
+    for (cores, is_made_over) in [(1, false), (2, false), (3, false), (1, true), (2, true)] {
         let place = folder();
         let (data, new) = (place.path().join("data"), place.path().join("new"));
-        let source = Source::make(&data, cores, false);
+        let source = match is_made_over {
+            true => Source::make_over(&data, cores),
+            false => Source::make(&data, cores, false),
+        };
         let report = verify(&data, &mut |_| true).unwrap();
         assert_eq!((report.findings.len(), report.damaged()), (0, 0), "{:#?}", report.findings);
         assert_eq!(report.entries, source.entries.len() as u64);

@@ -29,7 +29,7 @@ impl<T> Shard<T> {
         if self.is_committing() || self.marking.durable() < finished.position {
             return None;
         }
-        let segments = (0..=finished.position.segment)
+        let segments = (self.memory.first()..=finished.position.segment)
             .filter_map(|number| {
                 let header = self.header(number)?;
                 Some(SegmentCut { header, end: self.durable_end(number)? })

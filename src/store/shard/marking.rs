@@ -18,7 +18,8 @@ use crate::StoreError;
 use crate::keeper::Keeper;
 use crate::log::Reached;
 use crate::log_memory::LogMemory;
-use crate::marks::{LogPart, Position, Progress};
+use crate::marks::{LogPart, Position};
+use crate::progress::Progress;
 
 /// A shard's syncs and marks.
 pub(super) struct Marking {

@@ -86,6 +86,9 @@ impl Disk for FullDisk {
     fn remove(&self, name: SegmentName) -> io::Result<()> {
         self.disk.remove(name)
     }
+    fn remove_shard(&self, shard: u16) -> io::Result<()> {
+        self.disk.remove_shard(shard)
+    }
     fn sync_shard(&self, shard: u16) -> io::Result<()> {
         self.disk.sync_shard(shard)
     }

@@ -121,6 +121,9 @@ impl Disk for CutDisk {
     fn remove(&self, name: SegmentName) -> io::Result<()> {
         self.whole(|| self.disk.remove(name))
     }
+    fn remove_shard(&self, shard: u16) -> io::Result<()> {
+        self.whole(|| self.disk.remove_shard(shard))
+    }
     fn sync_folder(&self) -> io::Result<()> {
         self.synced.lock().unwrap().insert(self.folder().to_owned());
         self.read(|| self.disk.sync_folder())
@@ -207,7 +210,11 @@ fn restore(folder: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
     for path in self::files(folder).keys().filter(|path| !files.contains_key(*path)) {
         fs::remove_file(path).unwrap();
     }
-    files.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    for (path, bytes) in files {
+        // A start may have removed a shard's folder.
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
 }
 
 /// Writes one concept a commit.
@@ -374,6 +381,33 @@ fn a_clean_stop_can_be_interrupted_anywhere() {
             let mut world = World::open_with(folder.path(), &options)
                 .unwrap_or_else(|error| panic!("{cut}: {error}"));
             holds(&mut world, landed.get());
+        });
+    }
+}
+
+#[test]
+fn a_change_of_the_number_of_cores_can_be_interrupted_anywhere() {
+    for (from, to) in [(1, 3), (3, 2)] {
+        let folder = folder();
+        let (old, new) = (options(from, Durability::Always), options(to, Durability::Always));
+        let mut world = World::open_with(folder.path(), &old).unwrap();
+        write_commits(&mut world, 0..20);
+        world.stop();
+        let start = |disk: Arc<CutDisk>| drop(World::open_on(disk, &new));
+        let mut next = [&new, &old].into_iter().cycle();
+        cut_at_every_operation(folder.path(), &new, false, start, |cut| {
+            // The next start goes on, or goes back to what it was.
+            let options = next.next().unwrap();
+            let mut world = World::open_with(folder.path(), options)
+                .unwrap_or_else(|error| panic!("{cut}: {error}"));
+            holds(&mut world, 20);
+            write_commits(&mut world, 20..24);
+            world.stop();
+            let mut world = World::open_with(folder.path(), options).unwrap();
+            holds(&mut world, 24);
+            drop(world);
+            let report = sutra_store::verify(folder.path(), &mut |_| true).unwrap();
+            assert!(report.findings.is_empty(), "{cut}: {:?}", report.findings);
         });
     }
 }

@@ -19,6 +19,7 @@ mod on_disk;
 mod recovery;
 mod refusals;
 mod relaxed;
+mod resharding;
 mod segments;
 mod support;
 mod vectors;

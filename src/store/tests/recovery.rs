@@ -323,15 +323,6 @@ fn a_manifest_that_does_not_name_a_namespace_of_the_log_is_refused() {
 }
 
 #[test]
-fn another_number_of_cores_is_refused_with_both_numbers() {
-    let folder = folder();
-    drop(World::open_with(folder.path(), &options(3, Durability::Always)).unwrap());
-    let error =
-        World::open_with(folder.path(), &options(2, Durability::Always)).err().unwrap().to_string();
-    assert!(error.contains("made for 3 cores") && error.contains("this start has 2"), "{error}");
-}
-
-#[test]
 fn a_folder_in_use_is_refused_with_who_has_it() {
     let folder = folder();
     let _world = World::open(folder.path()).unwrap();

@@ -1,9 +1,11 @@
 //! The data ring, on the kernel that is there.
 #![allow(clippy::unwrap_used)]
+use std::os::fd::AsFd;
+
 use super::*;
 
 fn ring(entries: u32) -> Result<Ring, RuntimeError> {
-    Ring::new(entries, crate::linux::doorbell::Doorbell::new().unwrap().park_bell())
+    Ring::new(entries, crate::linux::bell::Bell::new().unwrap().as_fd())
 }
 
 /// Has io_uring_setup(2) answer `errno` in the calling thread, as a container's seccomp profile

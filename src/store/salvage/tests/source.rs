@@ -15,7 +15,8 @@ use crate::format::{
 use crate::salvage::scan::{Frame, Piece, scan};
 use crate::vectors::sample_checkpoint;
 use crate::{
-    CheckpointName, EdgeKey, OpenOptions, Opened, Shard, Store, StoreError, open_read_only,
+    CheckpointName, EdgeKey, NamespaceId, OpenOptions, Opened, Shard, Store, StoreError,
+    open_read_only,
 };
 
 const SEGMENT: u64 = 64 << 10;
@@ -101,6 +102,35 @@ fn write(shard: &mut Shard<()>) {
 }
 
 impl Source {
+    /// The same, made over from another number of cores, with more that was written since.
+    pub(super) fn make_over(folder: &Path, cores: usize) -> Self {
+        // One core at first: then every sequence is an entry's own.
+        Self::make(folder, 1, false);
+        if cores == 1 {
+            opened(folder, 3).unwrap().keeper.close().unwrap();
+        }
+        let mut store = opened(folder, cores).unwrap();
+        let layout = sutra_wire::CoreLayout::new(cores as u16);
+        let mut shards = std::mem::take(&mut store.shards);
+        for number in (0..40_u32).step_by(2) {
+            let name = format!("concept {number}");
+            let id = ConceptId::from_name(&name).unwrap();
+            let content = format!("since then {}", "x".repeat(number as usize * 17));
+            let record = ConceptRecord { id: id.0, name, content, ..ConceptRecord::default() };
+            let bytes = archive(&record);
+            // As messages between cores would have it.
+            let highest = shards.iter().map(Shard::last_sequence).max().unwrap();
+            let shard = &mut shards[usize::from(layout.owner(&id))];
+            shard.observe(highest);
+            shard.learn(Checked::new(&bytes).unwrap(), NamespaceId::DEFAULT, ()).unwrap();
+            write(shard);
+        }
+        drop(shards);
+        store.keeper.close().unwrap();
+        drop(store);
+        Self::of(folder, cores)
+    }
+
     /// Makes a store of many small commits in several segments. It is stopped in order, or
     /// `is_killed`.
     pub(super) fn make(folder: &Path, cores: usize, is_killed: bool) -> Self {
@@ -190,6 +220,7 @@ impl Source {
             first: header.first_commit(),
             shard: header.shard,
             layout: None,
+            is_unordered: SegmentHeader::covered(&bytes).is_some(),
         };
         for piece in scan(&bytes, &frame, &mut |_, _| {}) {
             let Piece::Run(run) = &piece else { panic!("{file} is damaged") };
