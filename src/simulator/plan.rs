@@ -86,6 +86,7 @@ impl Plan {
         let crowd = crowd(seed);
         let drawn = *random.pick(&[1, 1, 2, 2, 2, 3, 4]);
         let drawn = if crowd > 0 { drawn.min(2) } else { drawn };
+        let is_told = cores.is_some();
         let cores = cores.unwrap_or(drawn);
         let crowd = crowd * cores as u64;
         let durability = match random.below(10) {
@@ -130,7 +131,7 @@ impl Plan {
         let power_cuts = random.below(9);
         Plan {
             cores,
-            changes_cores: cores.is_none() && Random::of(seed, Stream::Plan, 1).one_in(4),
+            changes_cores: !is_told && Random::of(seed, Stream::Plan, 1).one_in(4),
             durability,
             manner,
             segment_bytes: *random.pick(&[64 << 10, 64 << 10, 128 << 10, 1 << 20]),
