@@ -9,7 +9,7 @@ use sutra_client::blocking::Client;
 use sutra_client::{Association, AssociationKind, Concept, ConceptId};
 
 use crate::support::whole::{Whole, whole};
-use crate::support::{Folder, Server, wordnet};
+use crate::support::{Folder, Server, sutra, wordnet};
 
 fn run(server: &Server, arguments: &[&str]) -> Value {
     let output = server.run(&[arguments, &["--json"]].concat());
@@ -70,6 +70,24 @@ fn wordnet_goes_round_with_its_times_and_its_embeddings() {
     run(&server, &["import", wordnet().to_str().unwrap()]);
     let whole = goes_round(&server, "3");
     assert_eq!((whole.concepts.len(), whole.associations.len()), (3_900, 4_604));
+}
+
+#[test]
+fn stores_that_were_crashed_and_let_down_by_their_disks_go_round() {
+    // Of several namespaces, whose concepts go by their names and by their ids.
+    let mut all = [0, 0];
+    for seed in 1..=3 {
+        let folder = Folder::new();
+        let (cores, seed) = ("2", seed.to_string());
+        let kept = folder.path();
+        let keep = ["--cores", cores, "--seed", &seed, "--keep", kept.to_str().unwrap()];
+        let simulated = sutra().arg("simulate").args(keep).output().unwrap();
+        assert!(simulated.status.success(), "{}", String::from_utf8_lossy(&simulated.stdout));
+        let server = Server::start_on(folder, &["--cores", cores]);
+        let whole = goes_round(&server, "3");
+        all = [all[0] + whole.concepts.len(), all[1] + whole.associations.len()];
+    }
+    assert!(all.iter().all(|count| *count > 0), "{all:?}");
 }
 
 /// Names of all kinds: of letters, of digits that are an id or nearly one, hostile ones.

@@ -1,16 +1,20 @@
 //! `sutra simulate`: runs of a simulated server that is killed, cut from its power and let down by
 //! its disk, each from a seed; what they found, and the first failure as small as it gets.
 //!
-//! Promises: nothing is read or written but what it prints. The same seed is the same run.
+//! Promises: nothing is read or written but what it prints, and the folder that it is told to make.
+//! The same seed is the same run.
 
 use std::cell::Cell;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
-use sutra_simulator::{Coverage, LeftOut, Outcome, Shrunk, run as run_seed, shrink};
+use sutra_simulator::{Coverage, LeftDisk, LeftOut, Outcome, Shrunk, run as run_seed, shrink};
 
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
@@ -27,7 +31,9 @@ use crate::words::{counted, grouped};
     which durability, what is asked for, what fails and when. Runs take the seeds from --seed on.\
     \n\n\
     It exits with 1 where a run failed. Then it says what is wrong, leaves out of that run what \
-    the failure does not need, and prints what remains. No file is touched and nothing is sent.")]
+    the failure does not need, and prints what remains. With --keep the disk that the last run has \
+    left becomes a folder; a failed run's shows what its server was to start from. Nothing else is \
+    written, and nothing is sent.")]
 pub(crate) struct Simulate {
     /// The first run's seed
     #[arg(
@@ -72,6 +78,9 @@ pub(crate) struct Simulate {
         allow_hyphen_values = true
     )]
     shrink_for: Duration,
+    /// Write the disk as the last run has left it into this folder, which must not exist
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
 }
 
 thread_local! {
@@ -93,9 +102,14 @@ struct Report {
     took: Duration,
     coverage: Coverage,
     failed: Option<(u64, Shrunk)>,
+    /// What the last run has left.
+    disk: Option<LeftDisk>,
 }
 
 pub(crate) fn run(simulate: &Simulate, output: Output) -> Result<Answer, Failure> {
+    if let Some(folder) = &simulate.keep {
+        fs::create_dir(folder).map_err(|error| cannot_keep(folder, &error))?;
+    }
     let asked = Arc::new(AtomicI32::new(0));
     let stop = Arc::new(AtomicBool::new(false));
     let (signalled, stopping) = (Arc::clone(&asked), Arc::clone(&stop));
@@ -107,12 +121,30 @@ pub(crate) fn run(simulate: &Simulate, output: Output) -> Result<Answer, Failure
         tell_seeds_of_panics(output);
     }
     let report = all(simulate, &stop, output);
+    if let (Some(folder), Some(disk)) = (&simulate.keep, &report.disk) {
+        keep(disk, folder).map_err(|error| cannot_keep(folder, &error))?;
+    }
     output.answer(&report.as_json(), || report.in_words())?;
     Ok(match (asked.load(Ordering::Relaxed), &report.failed) {
         (0, None) => Answer::Yes,
         (0, Some(_)) => Answer::No,
         (signal, _) => Answer::Interrupted(signal),
     })
+}
+
+fn cannot_keep(folder: &Path, error: &io::Error) -> Failure {
+    Failure::Host(format!("the disk of a run can't be kept in {}: {error}", folder.display()))
+}
+
+fn keep(disk: &LeftDisk, folder: &Path) -> io::Result<()> {
+    for (name, bytes) in disk.files() {
+        let path = folder.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(path, bytes)?;
+    }
+    Ok(())
 }
 
 /// A panic of the product ends this process. It is seen again by its seed.
@@ -141,6 +173,7 @@ fn all(simulate: &Simulate, stop: &AtomicBool, output: Output) -> Report {
         took: Duration::ZERO,
         coverage: Coverage::default(),
         failed: None,
+        disk: None,
     };
     loop {
         let seed = simulate.seed + report.runs;
@@ -150,6 +183,7 @@ fn all(simulate: &Simulate, stop: &AtomicBool, output: Output) -> Report {
         if let Some(failure) = &outcome.failure {
             output.note(&format!("seed {seed}: {failure}; it is made smaller now"));
             let shrunk = shrink(seed, cores, outcome, simulate.shrink_for);
+            report.disk = Some(shrunk.outcome.disk.clone());
             report.failed = Some((seed, shrunk));
         }
         SEED.set(None);
@@ -173,6 +207,7 @@ impl Report {
         self.steps += outcome.steps;
         self.simulated += outcome.elapsed;
         self.coverage.add(&outcome.coverage);
+        self.disk = Some(outcome.disk.clone());
     }
 
     fn rate(&self, count: u64) -> f64 {

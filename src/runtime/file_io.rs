@@ -86,21 +86,37 @@ impl DataFile {
     /// # Errors
     /// Those of pread(2), with the path; `UnexpectedEof` where the file ends before.
     pub fn read_all_into(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let file = match self.on_disk() {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let end = buffer.len().min(filled + READ_STEP);
+            match self.read_some(offset + filled as u64, &mut buffer[filled..end]) {
+                Ok(0) => {
+                    let ends = io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        format!("it ends after {filled} of {} bytes", buffer.len()),
+                    );
+                    return Err(self.in_context("read")(ends));
+                }
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.in_context("read")(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads some bytes, as many as come at once; none at the end of the file. What a direct read
+    /// has left off at a place that is not aligned is read through the page cache.
+    fn read_some(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.on_disk() {
             Ok(OnDisk { direct: Some(file), .. })
                 if is_aligned(offset, buffer, self.alignment()) =>
             {
-                file
+                file.read_at(buffer, offset)
             }
-            Ok(OnDisk { plain, .. }) => plain,
-            Err(file) => return file.read(offset, buffer).map_err(self.in_context("read")),
-        };
-        let mut at = offset;
-        for step in buffer.chunks_mut(READ_STEP) {
-            file.read_exact_at(step, at).map_err(self.in_context("read"))?;
-            at += step.len() as u64;
+            Ok(OnDisk { plain, .. }) => plain.read_at(buffer, offset),
+            Err(file) => file.read(offset, buffer),
         }
-        Ok(())
     }
 
     /// Writes bytes through the page cache, and makes them durable. Blocks.

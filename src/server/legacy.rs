@@ -27,9 +27,14 @@ impl Legacy {
 fn overlap(opcode: Opcode) -> Overlap {
     match opcode {
         Opcode::Learn | Opcode::Associate => Overlap::Writes,
-        // A flush is for what was written before it; a deletion takes several writes; lists of ids
-        // may come in several parts.
-        Opcode::Flush | Opcode::Delete | Opcode::Neighbors | Opcode::Concepts => Overlap::Alone,
+        // A flush is for what was written before it; a deletion takes several writes; whether an
+        // association is there to be removed is looked up first; lists of ids may come in several
+        // parts.
+        Opcode::Flush
+        | Opcode::Delete
+        | Opcode::Dissociate
+        | Opcode::Neighbors
+        | Opcode::Concepts => Overlap::Alone,
         _ => Overlap::Reads,
     }
 }

@@ -43,7 +43,7 @@ pub use files::{allow_all_files, files_needed};
 pub use imports::ImportRecord;
 pub use inherited::Inherited;
 pub use report::StartReport;
-pub use simulated::{NATIVE, SimulatedServer};
+pub use simulated::{COMPAT, NATIVE, SimulatedServer};
 pub use start::{End, Following, IdleTimeout, Server, has_store, start, start_on, take_over};
 pub use sutra_compat::Numbering;
 pub use sutra_net::{BACKLOG, Limits};

@@ -17,8 +17,8 @@ use crate::trust::Trust;
 
 /// The listener of native clients, at every core of a simulated server.
 pub const NATIVE: ListenerId = ListenerId(0);
-/// The listener of clients of the old protocol.
-const COMPAT: ListenerId = ListenerId(1);
+/// The listener of clients of the old protocol, likewise.
+pub const COMPAT: ListenerId = ListenerId(1);
 
 /// A server on the cores of a simulation.
 pub struct SimulatedServer {

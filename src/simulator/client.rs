@@ -9,6 +9,7 @@ use sutra_wire::{
 };
 
 use crate::model::Number;
+use crate::old::Shape;
 use crate::operation::Operation;
 use crate::plan::Plan;
 use crate::random::Random;
@@ -21,14 +22,26 @@ pub(crate) struct InFlight {
     pub(crate) operation: Operation,
     /// The moment at which it was sent.
     pub(crate) began: u64,
+    /// Whether an old client has asked.
+    is_old: bool,
     /// The pages that have come.
     pages: Option<Reply>,
+}
+
+impl InFlight {
+    /// What was asked for, as it is counted.
+    pub(crate) fn name(&self) -> String {
+        let name = self.operation.opcode().name();
+        if self.is_old { format!("old {name}") } else { name.to_owned() }
+    }
 }
 
 /// A client, with its connection where it has one.
 #[derive(Debug, Default)]
 pub(crate) struct Client {
     connection: Option<ConnectionId>,
+    /// How it speaks the old protocol, where it does.
+    old: Option<Shape>,
     is_greeted: bool,
     /// Frames that are not sent to the end.
     unsent: Vec<u8>,
@@ -76,8 +89,19 @@ impl Client {
         })
     }
 
-    /// Has a connection, on which it says Hello.
-    pub(crate) fn connected(&mut self, connection: ConnectionId, plan: &Plan, random: &mut Random) {
+    /// Has a connection, on which it says Hello, or speaks the old protocol without a greeting.
+    pub(crate) fn connected(
+        &mut self,
+        connection: ConnectionId,
+        old: Option<Shape>,
+        plan: &Plan,
+        random: &mut Random,
+    ) {
+        if old.is_some() {
+            *self =
+                Client { connection: Some(connection), old, is_greeted: true, ..Client::default() };
+            return;
+        }
         let wanted = match random.one_in(4) {
             true => NO_CORE,
             false => random.below(plan.cores as u64) as u16,
@@ -93,12 +117,25 @@ impl Client {
         };
     }
 
-    /// Words a request, to be sent.
+    /// An operation as this client can ask for it.
+    pub(crate) fn adapt(&self, plan: &Plan, operation: Operation) -> Operation {
+        match self.old {
+            Some(shape) => shape.adapt(plan, operation),
+            None => operation,
+        }
+    }
+
+    /// Words a request that was adapted, to be sent.
     pub(crate) fn ask(&mut self, plan: &Plan, number: Number, operation: Operation, began: u64) {
         let request = self.next_request;
         self.next_request += 1;
-        self.unsent.extend_from_slice(&operation.frame(plan, request, 0));
-        self.in_flight.insert(request, InFlight { number, operation, began, pages: None });
+        match self.old {
+            Some(shape) => self.unsent.extend_from_slice(&shape.message(plan, &operation)),
+            None => self.unsent.extend_from_slice(&operation.frame(plan, request, 0)),
+        }
+        let is_old = self.old.is_some();
+        let asked = InFlight { number, operation, began, is_old, pages: None };
+        self.in_flight.insert(request, asked);
     }
 
     /// Sends so many bytes of what is unsent.
@@ -148,7 +185,24 @@ impl Client {
         self.inbox.extend_from_slice(&bytes);
         let inbox = std::mem::take(&mut self.inbox);
         let (mut at, mut answers) = (0, Vec::new());
-        loop {
+        while let Some(shape) = self.old {
+            let Some((message, length)) = Shape::split(&inbox[at..]) else { break };
+            at += length;
+            // Replies come in the order of the requests.
+            let Some((request, asked)) = self.in_flight.pop_first() else {
+                return Err("a reply came to an old client that has asked for nothing".to_owned());
+            };
+            let opcode = asked.operation.opcode() as u8;
+            note(&Header { opcode, ..Header::default() }, message);
+            match shape.read(plan, &asked.operation, message)? {
+                // The request has not come whole; its connection is closed now.
+                Reply::Refused(_, message) if message.contains("did not arrive") => {
+                    self.in_flight.insert(request, asked);
+                }
+                reply => answers.push((asked, reply)),
+            }
+        }
+        while self.old.is_none() {
             let parsed = sutra_wire::parse(&inbox[at..], limits::MAX_PAYLOAD)
                 .map_err(|error| format!("the server sent what is no frame: {error}"))?;
             let Parsed::Frame(frame, length) = parsed else { break };

@@ -12,6 +12,7 @@
 //! the power goes.
 
 mod content;
+mod damage;
 mod file;
 mod names;
 mod state;
@@ -147,6 +148,11 @@ impl SimulatedDisk {
         files.filter_map(|(_, number)| of(&state.contents[number])).min()
     }
 
+    /// Whether a failed sync has taken something.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.state().contents.iter().any(|content| content.oldest_lost().is_some())
+    }
+
     /// What failed syncs have taken is known by now.
     pub(crate) fn forget_lost(&self) {
         self.state().contents.iter_mut().for_each(Content::forget_lost);
@@ -171,25 +177,6 @@ impl SimulatedDisk {
         let state = self.state();
         let number = state.names.get(name)?;
         Some(state.contents[number].durable().to_vec())
-    }
-
-    /// Flips one bit of a file where it lies, in the page cache and on the disk.
-    pub(crate) fn flip(&self, name: &str, bit: usize) {
-        let state = &mut *self.state();
-        if let Some(number) = state.names.get(name) {
-            state.contents[number].flip(bit);
-            state.flipped = Some((number, bit, state.contents[number].byte(bit / 8)));
-        }
-    }
-
-    /// Flips it back, where nobody has written there since.
-    pub(crate) fn mend(&self) {
-        let state = &mut *self.state();
-        if let Some((number, bit, byte)) = state.flipped.take()
-            && state.contents[number].byte(bit / 8) == byte
-        {
-            state.contents[number].flip(bit);
-        }
     }
 
     /// What has happened, by name.
@@ -267,11 +254,12 @@ impl SimulatedDisk {
             state.step()?;
             state.check(Fault::Read, "a file could not be read")?;
             let Some(number) = state.names.get(name) else { return Ok(None) };
-            let bytes = state.contents[number].bytes();
+            let mut bytes = state.contents[number].bytes().to_vec();
             if bytes.len() as u64 > limit {
                 return Err(io::Error::other("it is longer than it can be worth"));
             }
-            Ok(Some(bytes.to_vec()))
+            state.glitch(number, 0, &mut bytes);
+            Ok(Some(bytes))
         })();
         read.map_err(in_context("read", &self.path(name)))
     }

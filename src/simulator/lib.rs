@@ -16,6 +16,7 @@ mod disk;
 mod failure;
 mod history;
 mod model;
+mod old;
 mod operation;
 mod plan;
 mod random;
@@ -26,7 +27,7 @@ mod shrink;
 pub use coverage::Coverage;
 pub use failure::{Failure, Kind};
 pub use history::Entry;
-pub use run::{LeftOut, Outcome, run};
+pub use run::{LeftDisk, LeftOut, Outcome, run};
 pub use shrink::{Shrunk, shrink};
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod concepts;
 mod cuts;
 mod edges;
 mod found;
+mod old;
 mod paths;
 mod search;
 
@@ -86,6 +87,15 @@ impl<V: Clone> History<V> {
     fn refuse(&mut self, by: Number) {
         if let Some(write) = self.of(by) {
             write.is_refused = true;
+        }
+    }
+
+    /// Forgets a write that has turned out to be none.
+    fn forget(&mut self, by: Number) {
+        let at = self.writes.iter().rposition(|write| write.by == by);
+        // The first is what was there before everything.
+        if let Some(at) = at.filter(|at| *at > 0) {
+            self.writes.remove(at);
         }
     }
 
@@ -222,6 +232,7 @@ impl Model {
             Operation::Associate(edge, record) => {
                 self.edge(*edge).begin(number, began, Some((**record).clone()));
             }
+            Operation::Dissociate(edge) => self.edge(*edge).begin(number, began, None),
             Operation::Delete { concept, .. } => {
                 self.concept(*concept).begin(number, began, None);
                 for (edge, history) in &mut self.edges {
@@ -266,18 +277,19 @@ impl Model {
         match operation {
             Operation::Learn(concept, _) => match reply {
                 Reply::Done(sequence) => {
-                    self.concept(*concept).end(number, ended, Some(*sequence));
+                    self.concept(*concept).end(number, ended, *sequence);
                     Ok(())
                 }
                 other => Err(format!("a learn is answered: {other}")),
             },
             Operation::Associate(edge, _) => match reply {
                 Reply::Done(sequence) => {
-                    self.edge(*edge).end(number, ended, Some(*sequence));
+                    self.edge(*edge).end(number, ended, *sequence);
                     Ok(())
                 }
                 other => Err(format!("an association is answered: {other}")),
             },
+            Operation::Dissociate(edge) => self.dissociated(number, *edge, when, reply),
             Operation::Delete { concept, .. } => self.deleted(number, *concept, when, reply),
             Operation::Flush => match reply {
                 Reply::Done(_) => {
@@ -293,7 +305,9 @@ impl Model {
     fn refuse(&mut self, number: Number, operation: &Operation) {
         match operation {
             Operation::Learn(concept, _) => self.concept(*concept).refuse(number),
-            Operation::Associate(edge, _) => self.edge(*edge).refuse(number),
+            Operation::Associate(edge, _) | Operation::Dissociate(edge) => {
+                self.edge(*edge).refuse(number);
+            }
             // It may have removed some of them.
             _ => {}
         }

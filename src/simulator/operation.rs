@@ -13,6 +13,8 @@ use crate::random::{Random, Stream};
 
 /// Kinds of associations that there are here.
 pub(crate) const KINDS: u32 = 3;
+/// Concepts of a crowd that are asked for often.
+const FEW: u64 = 30;
 
 /// A concept, by the places of its namespace and its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +43,15 @@ impl Edge {
     /// Whether it is one of this concept's.
     pub(crate) fn touches(&self, concept: Concept) -> bool {
         self.space == concept.space && (self.source == concept.id || self.target == concept.id)
+    }
+
+    fn key(&self, plan: &Plan, any_kind: bool) -> AssociationKey {
+        AssociationKey {
+            source: plan.ids[self.source],
+            target: plan.ids[self.target],
+            namespace: plan.spaces[self.space].name.clone(),
+            kind: (!any_kind).then_some(self.kind),
+        }
     }
 }
 
@@ -111,6 +122,8 @@ pub(crate) enum Operation {
         concept: Concept,
         is_counted: bool,
     },
+    /// Removes one association.
+    Dissociate(Edge),
     Query(Concept),
     /// Of this kind, or of the lowest.
     Association {
@@ -135,6 +148,11 @@ impl Operation {
     /// The operation of this number.
     pub(crate) fn draw(plan: &Plan, seed: u64, number: u64) -> Operation {
         let random = &mut Random::of(seed, Stream::Operation, number);
+        if number < plan.crowd {
+            let of = Concept { space: 0, id: number as usize };
+            let embedding = vector(plan.spaces[0].dimension, random);
+            return Self::learn(plan, random, number, of, embedding);
+        }
         if random.below(10) < plan.writes {
             return Self::draw_write(plan, random, number);
         }
@@ -153,7 +171,9 @@ impl Operation {
                 limit: *random.pick(&[0, 1, 2, 7]),
             }),
             11..13 => {
-                Operation::Concepts { space: space(plan, random), limit: random.below(6) as u32 }
+                let limit = random.below(6) as u32;
+                let limit = if plan.crowd > 0 { 1_000 * limit } else { limit };
+                Operation::Concepts { space: space(plan, random), limit }
             }
             13..15 => Self::draw_path(plan, random),
             15..17 => Operation::Search(Self::draw_likeness(plan, random)),
@@ -168,22 +188,9 @@ impl Operation {
         match random.below(20) {
             0..10 => {
                 let of = concept(plan, random);
-                let length = random.magnitude(1, plan.content) as usize;
                 let dimension = plan.spaces[of.space].dimension;
                 let embedding = if random.one_in(2) { vector(dimension, random) } else { vec![] };
-                let times = if random.one_in(4) { 0 } else { number + 1 };
-                let record = ConceptRecord {
-                    id: plan.ids[of.id],
-                    namespace: plan.spaces[of.space].name.clone(),
-                    name: format!("c{}", of.id),
-                    content: format!("{number} {}", "x".repeat(length)),
-                    embedding,
-                    strength: random.below(8) as f32 / 4.0,
-                    confidence: random.below(5) as f32 / 4.0,
-                    created: times,
-                    updated: times,
-                };
-                Operation::Learn(of, Box::new(record))
+                Self::learn(plan, random, number, of, embedding)
             }
             10..17 => {
                 let of = edge(plan, random);
@@ -199,8 +206,32 @@ impl Operation {
                 };
                 Operation::Associate(of, Box::new(record))
             }
+            17 => Operation::Dissociate(edge(plan, random)),
             _ => Operation::Delete { concept: concept(plan, random), is_counted: random.one_in(2) },
         }
+    }
+
+    fn learn(
+        plan: &Plan,
+        random: &mut Random,
+        number: u64,
+        of: Concept,
+        embedding: Vec<f32>,
+    ) -> Operation {
+        let length = random.magnitude(1, plan.content) as usize;
+        let times = if random.one_in(4) { 0 } else { number + 1 };
+        let record = ConceptRecord {
+            id: plan.ids[of.id],
+            namespace: plan.spaces[of.space].name.clone(),
+            name: Plan::name(of.id),
+            content: format!("{number} {}", "x".repeat(length)),
+            embedding,
+            strength: random.below(8) as f32 / 4.0,
+            confidence: random.below(5) as f32 / 4.0,
+            created: times,
+            updated: times,
+        };
+        Operation::Learn(of, Box::new(record))
     }
 
     pub(crate) fn draw_path(plan: &Plan, random: &mut Random) -> Operation {
@@ -209,7 +240,7 @@ impl Operation {
         Operation::Path(Way {
             space: from.space,
             start: from.id,
-            end: random.below(plan.ids.len() as u64) as usize,
+            end: id(plan, random),
             direction: direction(random),
             max_depth: random.between(1, 6) as u32,
             alternatives: if mode == PathMode::Shortest { random.between(1, 3) as u32 } else { 1 },
@@ -235,6 +266,7 @@ impl Operation {
             Operation::Associate(..) => Opcode::Associate,
             Operation::Delete { is_counted: false, .. } => Opcode::Delete,
             Operation::Delete { is_counted: true, .. } => Opcode::DeleteCounted,
+            Operation::Dissociate(_) => Opcode::Dissociate,
             Operation::Query(_) => Opcode::Query,
             Operation::Association { .. } => Opcode::Association,
             Operation::Neighbors(_) => Opcode::Neighbors,
@@ -265,13 +297,10 @@ impl Operation {
                 encode_archive(&mut out, header, &key);
             }
             Operation::Association { edge, any_kind } => {
-                let key = AssociationKey {
-                    source: plan.ids[edge.source],
-                    target: plan.ids[edge.target],
-                    namespace: name(edge.space),
-                    kind: (!any_kind).then_some(edge.kind),
-                };
-                encode_archive(&mut out, header, &key);
+                encode_archive(&mut out, header, &edge.key(plan, *any_kind));
+            }
+            Operation::Dissociate(edge) => {
+                encode_archive(&mut out, header, &edge.key(plan, false));
             }
             Operation::Neighbors(wanted) => {
                 let request = NeighborsRequest {
@@ -320,13 +349,19 @@ fn space(plan: &Plan, random: &mut Random) -> usize {
     random.below(plan.spaces.len() as u64) as usize
 }
 
+/// Of a crowd some few are asked for often.
+fn id(plan: &Plan, random: &mut Random) -> usize {
+    let is_of_few = plan.crowd > 0 && random.one_in(2);
+    random.below(if is_of_few { FEW } else { plan.ids.len() as u64 }) as usize
+}
+
 fn concept(plan: &Plan, random: &mut Random) -> Concept {
-    Concept { space: space(plan, random), id: random.below(plan.ids.len() as u64) as usize }
+    Concept { space: space(plan, random), id: id(plan, random) }
 }
 
 fn edge(plan: &Plan, random: &mut Random) -> Edge {
     let Concept { space, id: source } = concept(plan, random);
-    let target = random.below(plan.ids.len() as u64) as usize;
+    let target = id(plan, random);
     Edge { space, source, target, kind: random.below(u64::from(KINDS)) as u32 }
 }
 
@@ -358,6 +393,7 @@ impl fmt::Display for Operation {
             }
             Operation::Delete { concept, is_counted: false } => write!(f, "delete {concept}"),
             Operation::Delete { concept, .. } => write!(f, "delete {concept} and count"),
+            Operation::Dissociate(edge) => write!(f, "dissociate {edge}"),
             Operation::Query(concept) => write!(f, "query {concept}"),
             Operation::Association { edge, any_kind: false } => write!(f, "association {edge}"),
             Operation::Association { edge, .. } => write!(f, "association {edge}, of any kind"),

@@ -11,8 +11,8 @@ use sutra_wire::{
 /// What a server answers.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// Done, with this sequence.
-    Done(u64),
+    /// Done, with this sequence where it tells one.
+    Done(Option<u64>),
     NotFound,
     Concept(Box<ConceptRecord>),
     Association(Box<AssociationRecord>),
@@ -20,6 +20,18 @@ pub(crate) enum Reply {
     Concepts(Vec<[u8; 16]>),
     Paths(Vec<Path>),
     Hits(Vec<SearchHit>),
+    /// What an old client is told of a concept: neither name nor embedding nor times.
+    OldConcept(Box<ConceptRecord>),
+    /// Likewise, without times.
+    OldAssociation(Box<AssociationRecord>),
+    /// Both ways, each once.
+    OldNeighbors(Vec<[u8; 16]>),
+    /// The concepts of a path, without what leads from one to the next.
+    OldPath(Vec<[u8; 16]>),
+    OldStats {
+        concepts: u64,
+        associations: u64,
+    },
     Deleted(Deleted, u64),
     Stats(Box<Stats>),
     Health(Health),
@@ -54,9 +66,10 @@ pub(crate) fn read(opcode: Opcode, header: &Header, payload: &[u8]) -> Result<Re
     let mut cursor = 0;
     let reply = match (opcode, status) {
         (_, Status::NotFound) => Reply::NotFound,
-        (Opcode::Learn | Opcode::Associate | Opcode::Delete | Opcode::Flush, _) => {
-            Reply::Done(header.extra)
-        }
+        (
+            Opcode::Learn | Opcode::Associate | Opcode::Dissociate | Opcode::Delete | Opcode::Flush,
+            _,
+        ) => Reply::Done(Some(header.extra)),
         (Opcode::DeleteCounted, _) => {
             Reply::Deleted(archived::<Deleted>(&aligned)?.to_owned(), header.extra)
         }
@@ -100,6 +113,18 @@ impl Reply {
         }
     }
 
+    /// Whether it says what an old client is told, where a native one is told more.
+    pub(crate) fn is_old(&self) -> bool {
+        matches!(
+            self,
+            Reply::OldConcept(_)
+                | Reply::OldAssociation(_)
+                | Reply::OldNeighbors(_)
+                | Reply::OldPath(_)
+                | Reply::OldStats { .. }
+        )
+    }
+
     /// How it is counted.
     pub(crate) fn outcome(&self) -> &'static str {
         match self {
@@ -113,17 +138,23 @@ impl Reply {
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reply::Done(sequence) => write!(f, "done, sequence {sequence}"),
+            Reply::Done(Some(sequence)) => write!(f, "done, sequence {sequence}"),
+            Reply::Done(None) => f.write_str("done"),
             Reply::NotFound => f.write_str("not found"),
-            Reply::Concept(record) => {
+            Reply::Concept(record) | Reply::OldConcept(record) => {
                 let words: String = record.content.chars().take(12).collect();
                 write!(f, "{words:?}…, {} bytes", record.content.len())
             }
-            Reply::Association(record) => {
+            Reply::Association(record) | Reply::OldAssociation(record) => {
                 write!(f, "kind {}, confidence {}", record.kind, record.confidence)
             }
             Reply::Neighbors(all) => write!(f, "{} neighbours", all.len()),
+            Reply::OldNeighbors(all) => write!(f, "{} neighbours, each once", all.len()),
             Reply::Concepts(all) => write!(f, "{} concepts", all.len()),
+            Reply::OldPath(all) => write!(f, "a path through {} concepts", all.len()),
+            Reply::OldStats { concepts, associations } => {
+                write!(f, "{concepts} concepts, {associations} associations")
+            }
             Reply::Paths(all) => write!(f, "{} paths", all.len()),
             Reply::Hits(all) => write!(f, "{} hits", all.len()),
             Reply::Deleted(deleted, sequence) => write!(

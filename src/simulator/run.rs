@@ -5,6 +5,7 @@ mod cuts;
 mod ends;
 mod excuses;
 mod faults;
+mod flips;
 mod interview;
 mod mood;
 mod schedule;
@@ -45,6 +46,21 @@ pub struct LeftOut {
     pub ends: BTreeSet<u64>,
 }
 
+/// The disk as a run has left it: a server's next start would find that.
+#[derive(Clone, Debug)]
+pub struct LeftDisk(Arc<SimulatedDisk>);
+
+impl LeftDisk {
+    /// Its files, by their names in the store's folder.
+    pub fn files(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
+        let files = self.0.files().into_iter();
+        files.filter_map(|(name, _)| {
+            let bytes = self.0.content(&name)?;
+            Some((name, bytes))
+        })
+    }
+}
+
 /// What a run has come to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -68,6 +84,8 @@ pub struct Outcome {
     pub ends: u64,
     /// How long it took by its own clock.
     pub elapsed: Duration,
+    /// What it has left.
+    pub disk: LeftDisk,
 }
 
 /// Runs a seed.
@@ -233,6 +251,7 @@ impl<'a> Run<'a> {
             crashes: self.crashes,
             ends: self.plan.lives,
             elapsed: self.time.elapsed(),
+            disk: LeftDisk(self.disk),
             history: self.journal.into_entries(),
         }
     }

@@ -354,6 +354,16 @@ impl<T> Log<T> {
         self.preparation.is_proven()
     }
 
+    /// Whether something is to be written before the log goes on.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.preparation.is_behind()
+    }
+
+    /// Whether commits that were written may be lost, which is told once.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.preparation.has_lost()
+    }
+
     /// Why log space could not be made ready, if it could not: what writes are told.
     pub(crate) fn failure(&self) -> Option<&Refusal> {
         self.preparation.failure()

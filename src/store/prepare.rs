@@ -4,12 +4,17 @@
 //! A store begins small: its first segment is filled as it is used. From then on a fixed stretch is
 //! kept ready. One job of a shard runs at a time. One that failed is tried again after a while;
 //! until then writes are refused only once the space that is ready is used up.
+//!
+//! A job syncs the file that it makes longer. Where commits go through the page cache, that sync
+//! covers theirs, too. One that fails may have lost them, and nobody else may be told. So the log
+//! can't be trusted then ([`Preparation::has_lost`]).
 
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use sutra_runtime::{DataFile, RegionSlice};
+use sutra_runtime::{DataFile, RegionSlice, WriteMode, is_out_of_space};
 
 use crate::StoreError;
 use crate::disk::{Clock, Disk, SegmentName};
@@ -101,6 +106,8 @@ pub(crate) struct Preparation {
     failure: Option<Failure>,
     /// What is to be written first.
     spoiled: Option<Spoiled>,
+    /// Whether commits that were written may be lost. Set by a job, as soon as it is known.
+    may_have_lost: Arc<AtomicBool>,
 }
 
 impl Preparation {
@@ -125,7 +132,18 @@ impl Preparation {
             wanted_spare: 0,
             failure: None,
             spoiled: None,
+            may_have_lost: Arc::default(),
         }
+    }
+
+    /// Whether something is to be written before the log goes on.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.spoiled.is_some()
+    }
+
+    /// Whether commits that were written may be lost, which is told once.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.may_have_lost.swap(false, Ordering::AcqRel)
     }
 
     /// The disk refused a write: what it may have left in this range of a file is overwritten
@@ -232,7 +250,8 @@ impl Preparation {
         }
         let task = self.next_task(active, tail)?;
         self.running = true;
-        Some(PrepareJob { disk: Arc::clone(&self.disk), task })
+        let may_have_lost = Arc::clone(&self.may_have_lost);
+        Some(PrepareJob { disk: Arc::clone(&self.disk), task, may_have_lost })
     }
 
     fn next_task(&mut self, active: &mut Segment, tail: usize) -> Option<PrepareTask> {
@@ -321,6 +340,18 @@ enum PrepareTask {
     Write(Overdue),
 }
 
+impl PrepareTask {
+    /// Whether its sync makes commits durable that others have written.
+    fn covers_commits(&self) -> bool {
+        let file = match self {
+            PrepareTask::Create { .. } => return false,
+            PrepareTask::Extend { file, .. } => file,
+            PrepareTask::Write(overdue) => &overdue.file,
+        };
+        !matches!(file.mode(), WriteMode::Direct { .. })
+    }
+}
+
 /// What a job has done.
 enum PrepareDone {
     Created(Segment),
@@ -333,6 +364,7 @@ enum PrepareDone {
 pub struct PrepareJob {
     disk: Arc<dyn Disk>,
     task: PrepareTask,
+    may_have_lost: Arc<AtomicBool>,
 }
 
 /// The end of a [`PrepareJob`], for [`crate::Shard::prepared`].
@@ -345,6 +377,7 @@ impl PrepareJob {
     /// Does it.
     pub fn run(self) -> Prepared {
         let disk = &*self.disk;
+        let covers_commits = self.task.covers_commits();
         let outcome = match self.task {
             PrepareTask::Create { name, store, prepared, capacity } => is_here(disk)
                 .and_then(|()| Segment::create(disk, name, store, prepared, capacity))
@@ -356,6 +389,12 @@ impl PrepareJob {
                 disk.zero_fill(&file, range).map(|()| PrepareDone::Extended { number, to })
             }
         };
+        if let Err(error) = &outcome
+            && covers_commits
+            && !is_out_of_space(error)
+        {
+            self.may_have_lost.store(true, Ordering::Release);
+        }
         Prepared { outcome }
     }
 }

@@ -13,7 +13,8 @@ use crate::shared::{AtomicBool, AtomicU64, Ordering};
 pub(crate) struct Progress {
     landed: AtomicU64,
     durable: AtomicU64,
-    /// Whether a sync failed, and what it covered is not written again.
+    /// Whether a sync failed, and what it covered is not written again; or what a start has read
+    /// from the page cache, for lack of space.
     is_uncertain: AtomicBool,
 }
 

@@ -250,6 +250,7 @@ impl<T> Shard<T> {
         result: io::Result<()>,
         mut acknowledge: impl FnMut(Acknowledged<T>),
     ) {
+        self.check_lost();
         if let Some((refusal, error)) = self.refused(result) {
             for Pending { ticket, sequence, .. } in self.log.give_up(error, self.clock.monotonic())
             {
@@ -307,6 +308,16 @@ impl<T> Shard<T> {
         self.marking.failed();
     }
 
+    /// A job's sync may have failed, and commits be lost, before the shard hears of its end.
+    fn check_lost(&mut self) {
+        let what = match (self.log.has_lost(), self.marking.has_lost()) {
+            (true, _) => "a sync failed while log space was made ready",
+            (false, true) => "a sync of a full segment failed",
+            (false, false) => return,
+        };
+        self.fail(&io::Error::other(what));
+    }
+
     /// What a [`crate::LookJob`] has found: while the folder, or something in it, is not what it
     /// was, no further writes are taken.
     pub fn set_lost(&mut self, what: Option<Arc<str>>) {
@@ -357,15 +368,13 @@ impl<T> Shard<T> {
     /// The end of such a job. After an error [`Shard::next_preparation`] gives it again, about a
     /// second later.
     pub fn prepared(&mut self, prepared: Prepared) -> Result<(), StoreError> {
-        let was_proven = self.log.is_proven();
-        let ended = self.log.prepared(prepared, self.clock.monotonic());
-        if !was_proven && self.log.is_proven() {
-            // Nothing has landed since the start, as there was no space for it.
-            let finished = self.log.finished();
-            self.marking.set_durable(finished.position);
+        let prepared = self.log.prepared(prepared, self.clock.monotonic());
+        self.check_lost();
+        let finished = self.log.finished();
+        if prepared.is_ok() && !self.log.is_behind() && self.marking.caught_up(finished) {
             self.log.synced(finished.number);
         }
-        ended
+        prepared
     }
 
     /// The next job for a full segment, if there is one. The end of that segment is made durable,
@@ -381,6 +390,7 @@ impl<T> Shard<T> {
 
     /// The end of a [`MarkJob`].
     pub fn marked(&mut self, marked: Marked) {
+        self.check_lost();
         match self.marking.marked(marked) {
             Ok(Known::Durable(number)) => self.log.synced(number),
             Ok(Known::WrittenAgain(number)) => {
@@ -406,6 +416,7 @@ impl<T> Shard<T> {
     /// The syncs of the last [`Shard::next_sync`] have ended; if one failed, [`Shard::fail`] comes
     /// first.
     pub fn syncs_ended(&mut self) {
+        self.check_lost();
         match self.failed {
             None => self.log.synced(self.marking.synced()),
             Some(_) => self.marking.syncs_failed(),

@@ -76,7 +76,7 @@ const NAMED_BY: [(&str, &[&str]); 4] = [
     ("sutra-grid-master", &["sutra-cli"]),
     ("tokio-uring", &["sutra-runtime"]),
     ("io-uring", &["sutra-runtime", "sutra-bench"]),
-    ("bincode", &["sutra-compat", "sutra-bench"]),
+    ("bincode", &["sutra-compat", "sutra-simulator", "sutra-bench"]),
 ];
 
 #[test]

@@ -31,11 +31,11 @@ pub trait SimulatedFile: Send + Sync + fmt::Debug {
         Ok(self.len()? == 0)
     }
 
-    /// Reads exactly the bytes that fill `buffer`.
+    /// Reads some of the bytes that fill `buffer`, at least one; none at the end of the file.
     ///
     /// # Errors
-    /// As the disk likes; `UnexpectedEof` where the file ends before.
-    fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+    /// As the disk likes.
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes, as the mode says; returns how many bytes, which may be fewer.
     ///

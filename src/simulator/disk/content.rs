@@ -6,7 +6,7 @@ use crate::random::Random;
 const SECTOR: usize = 512;
 
 /// What a file holds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Content {
     /// As whoever reads it gets it.
     now: Vec<u8>,
@@ -18,7 +18,7 @@ pub(super) struct Content {
     lost: Option<u64>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Unsynced {
     moment: u64,
     offset: usize,

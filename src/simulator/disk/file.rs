@@ -133,17 +133,27 @@ impl SimulatedFile for SimulatedSegment {
         Ok(state.contents[self.number].len() as u64)
     }
 
-    fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let state = &mut *lock(&self.state);
         state.step()?;
         if state.fails(Fault::Read) {
             state.see("a read failed");
             return Err(io::Error::from_raw_os_error(EIO));
         }
-        let from = offset as usize;
-        let found = state.contents[self.number].bytes().get(from..from + buffer.len());
-        buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
+        let bytes = state.contents[self.number].bytes();
+        let found = bytes.get(offset as usize..).unwrap_or_default();
+        let there = found.len().min(buffer.len());
+        let is_short = state.manner.has_short_reads && there > 1 && state.random.one_in(4);
+        let count = match is_short {
+            true => state.random.between(1, there as u64 - 1) as usize,
+            false => there,
+        };
+        buffer[..count].copy_from_slice(&found[..count]);
+        if is_short {
+            state.see("a read gave less than was asked for");
+        }
+        state.glitch(self.number, offset as usize, &mut buffer[..count]);
+        Ok(count)
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::random::Random;
 
 /// Which file each name leads to.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     now: BTreeMap<String, usize>,
     durable: BTreeMap<String, usize>,

@@ -52,6 +52,26 @@ pub(crate) struct Manner {
     pub(crate) is_copy_on_write: bool,
     /// Whether writes may be taken in part.
     pub(crate) has_short_writes: bool,
+    /// Whether reads may give less than was asked for.
+    pub(crate) has_short_reads: bool,
+}
+
+/// A bit that is not as it was written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flipped {
+    /// Number of the file.
+    pub(super) file: usize,
+    pub(super) bit: usize,
+    pub(super) how: How,
+}
+
+/// Where it is flipped.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum How {
+    /// On the disk and in the page cache; the byte that it has made.
+    AtRest(Option<u8>),
+    /// On its way to whoever reads it, so many times yet.
+    OnTheWay(u32),
 }
 
 /// Everything that the disk is.
@@ -68,8 +88,8 @@ pub(super) struct State {
     pub(super) power: Option<u64>,
     /// Number of the moment, by which the history knows it.
     pub(super) moment: u64,
-    /// A bit that was flipped: of which file, which bit, and its byte since.
-    pub(super) flipped: Option<(usize, usize, Option<u8>)>,
+    /// A bit that is not as it was written.
+    pub(super) flipped: Option<Flipped>,
     /// What has happened, by name.
     pub(super) seen: BTreeMap<&'static str, u64>,
 }
@@ -108,6 +128,20 @@ impl State {
             self.armed.remove(&fault);
         }
         true
+    }
+
+    /// What was read of a file, from this byte on, as it comes to whoever reads it.
+    pub(super) fn glitch(&mut self, file: usize, from: usize, bytes: &mut [u8]) {
+        let Some(Flipped { file: of, bit, how: How::OnTheWay(times @ 1..) }) = &mut self.flipped
+        else {
+            return;
+        };
+        let at = (*bit / 8).checked_sub(from).and_then(|at| bytes.get_mut(at));
+        if let (true, Some(byte)) = (*of == file, at) {
+            *byte ^= 1 << (*bit % 8);
+            *times -= 1;
+            self.see("a bit was flipped on its way from the disk");
+        }
     }
 
     pub(super) fn check(&mut self, fault: Fault, seen: &'static str) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use sutra_wire::Deleted;
 
 use super::{Model, Number, When};
-use crate::operation::{Concept, Operation};
+use crate::operation::{Concept, Edge, Operation};
 use crate::reply::Reply;
 
 impl Model {
@@ -43,7 +43,38 @@ impl Model {
                 cores => Err(format!("it has {} cores, and says {cores}", self.plan.cores)),
             },
             (Operation::Health, Reply::Health(_)) | (Operation::Cut, Reply::Cut(_)) => Ok(()),
+            (operation, reply) if reply.is_old() => self.check_old(when, operation, reply),
             (operation, reply) => Err(format!("{operation} is answered: {reply}")),
+        }
+    }
+
+    /// The removal of one association is answered.
+    pub(super) fn dissociated(
+        &mut self,
+        number: Number,
+        edge: Edge,
+        when: When,
+        reply: &Reply,
+    ) -> Result<(), String> {
+        let When::Running { to: ended, .. } = when else { return Ok(()) };
+        let history = self.edge(edge);
+        let before = history.presence(when, Some(number));
+        match reply {
+            Reply::Done(order) => {
+                history.end(number, ended, *order);
+                match before.is_possible {
+                    true => Ok(()),
+                    false => Err(format!("{edge} is not there, and was removed")),
+                }
+            }
+            Reply::NotFound => {
+                history.forget(number);
+                match before.is_certain {
+                    true => Err(format!("{edge} is there, and was not removed")),
+                    false => Ok(()),
+                }
+            }
+            other => Err(format!("the removal of an association is answered: {other}")),
         }
     }
 
@@ -57,7 +88,7 @@ impl Model {
     ) -> Result<(), String> {
         let When::Running { to: ended, .. } = when else { return Ok(()) };
         let (deleted, order) = match reply {
-            Reply::Done(sequence) => (None, Some(*sequence)),
+            Reply::Done(sequence) => (None, *sequence),
             Reply::Deleted(deleted, sequence) => (Some(*deleted), Some(*sequence)),
             Reply::NotFound => (Some(Deleted::default()), None),
             other => return Err(format!("a deletion is answered: {other}")),

@@ -22,6 +22,8 @@ pub(crate) struct Found {
 pub(crate) enum Before {
     /// The server crashed so, or was stopped in order.
     Ended(Option<Crash>),
+    /// Likewise; and what this shard's log has last is damaged, so that it may be missing.
+    Damaged(Option<Crash>, usize),
     /// It runs, and nothing is under way.
     Quiet,
 }
@@ -45,18 +47,27 @@ impl Model {
         let to = self.next_moment();
         let when = |shard: usize| match before {
             Before::Quiet => When::Running { from: to, to },
-            Before::Ended(Some(_)) if !always => {
+            Before::Ended(Some(_)) | Before::Damaged(Some(_), _) if !always => {
                 let durable = unsynced[shard].unwrap_or(u64::MAX);
                 When::Recovered { durable: durable.max(flushed) }
             }
-            Before::Ended(_) => When::Recovered { durable: u64::MAX },
+            Before::Ended(_) | Before::Damaged(..) => When::Recovered { durable: u64::MAX },
         };
         let edges = self.read_edges(found)?;
+        // What stands in a damaged log may be older than all that is known.
+        let is_known = |shard: usize| !matches!(before, Before::Damaged(_, of) if of == shard);
         for (concept, record) in &found.concepts {
-            self.check_concept(when(self.owner(concept.id)), *concept, record.as_ref())?;
+            let shard = self.owner(concept.id);
+            if is_known(shard) {
+                self.check_concept(when(shard), *concept, record.as_ref())?;
+            }
         }
         for edge in self.edges.keys().chain(edges.keys()).copied().collect::<BTreeSet<_>>() {
-            let when = when(self.owner(edge.source));
+            let shard = self.owner(edge.source);
+            if !is_known(shard) {
+                continue;
+            }
+            let when = when(shard);
             self.check_association(when, &edge, false, edges.get(&edge))?;
         }
         self.check_prefixes(found, &edges)?;

@@ -17,7 +17,20 @@ impl Model {
         if paths.len() > way.alternatives.max(1) as usize {
             return Err(format!("{} paths were found, more than asked for", paths.len()));
         }
-        if !self.edges.values().all(super::History::is_settled) || way.mode != PathMode::Shortest {
+        if way.mode != PathMode::Shortest {
+            return Ok(());
+        }
+        self.check_length(when, way, paths.first().map(|path| path.edges.len()))
+    }
+
+    /// Whether a shortest way may be so long, or not be there at all.
+    pub(super) fn check_length(
+        &self,
+        when: When,
+        way: &Way,
+        found: Option<usize>,
+    ) -> Result<(), String> {
+        if !self.edges.values().all(super::History::is_settled) {
             return Ok(());
         }
         let is_changing = |edge: &Edge| {
@@ -33,7 +46,6 @@ impl Model {
             return Ok(());
         }
         let expected = self.distance(when, way);
-        let found = paths.first().map(|path| path.edges.len());
         if expected != found {
             return Err(format!(
                 "the shortest path has {found:?} associations; it should have {expected:?}"

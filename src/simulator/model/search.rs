@@ -27,7 +27,8 @@ enum Near {
 
 impl Model {
     /// Whether a search may find these. With fewer than a thousand vectors all are scanned, so it
-    /// finds the best whether it was to be exact or not.
+    /// finds the best whether it was to be exact or not. An index may miss some; how many is for
+    /// [`Model::recall`].
     pub(super) fn check_search(
         &self,
         when: When,
@@ -74,6 +75,9 @@ impl Model {
         {
             return Err(format!("c{far} was found, which is not near enough"));
         }
+        if self.is_by_index(likeness) {
+            return Ok(());
+        }
         for id in 0..self.plan.ids.len() {
             if found.contains(&id) || near.as_ref().is_some_and(|near| !near.contains(&id)) {
                 continue;
@@ -94,6 +98,33 @@ impl Model {
             }
         }
         Ok(())
+    }
+
+    /// Whether an index may have been asked.
+    fn is_by_index(&self, likeness: &Likeness) -> bool {
+        self.plan.crowd > 0 && likeness.space == 0 && likeness.near.is_none() && !likeness.exact
+    }
+
+    /// Of a search that an index may have answered while nothing changed: how many of the best it
+    /// has found, and how many there are.
+    pub(crate) fn recall(&self, likeness: &Likeness, hits: &[SearchHit]) -> Option<[usize; 2]> {
+        if !self.is_by_index(likeness) {
+            return None;
+        }
+        let when = When::Running { from: self.moment, to: self.moment };
+        let ids = 0..self.plan.ids.len();
+        let mut all: Vec<f32> = ids
+            .flat_map(|id| {
+                let concept = Concept { space: likeness.space, id };
+                self.similarities(when, concept, &likeness.vector)
+            })
+            .flatten()
+            .collect();
+        all.sort_unstable_by(|one, other| other.total_cmp(one));
+        all.truncate(likeness.k as usize);
+        let worst = all.last()?;
+        let found = hits.iter().filter(|hit| hit.similarity >= worst - CLOSE).count();
+        Some([found.min(all.len()), all.len()])
     }
 
     /// Which concepts are near enough to count.

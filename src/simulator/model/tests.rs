@@ -33,7 +33,7 @@ fn learned(model: &mut Model, plan: &Plan, number: u64, content: &str, sequence:
     let operation = learn(plan, content);
     let began = model.begin(number, &operation);
     if let Some(sequence) = sequence {
-        model.end(number, began, &operation, &Reply::Done(sequence)).unwrap();
+        model.end(number, began, &operation, &Reply::Done(Some(sequence))).unwrap();
     }
 }
 
@@ -94,7 +94,7 @@ fn what_was_deleted_does_not_come_back() {
     learned(&mut model, &plan, 1, "deleted", Some(1));
     let delete = Operation::Delete { concept: CONCEPT, is_counted: false };
     let began = model.begin(2, &delete);
-    model.end(2, began, &delete, &Reply::Done(2)).unwrap();
+    model.end(2, began, &delete, &Reply::Done(Some(2))).unwrap();
     let back = found(Some(record(&plan, "deleted")));
     assert!(model.clone().take_in(Before::Ended(Some(Crash::Kill)), &[None], &back).is_err());
     model.take_in(Before::Ended(Some(Crash::Kill)), &[None], &found(None)).unwrap();
@@ -114,7 +114,7 @@ fn where_answers_come_before_the_disk_a_power_cut_takes_what_was_not_synced() {
     assert!(model.clone().take_in(power_cut, &[None], &synced).is_err(), "all was synced");
     // A flush is a promise, whatever the disk says.
     let began = model.begin(3, &Operation::Flush);
-    model.end(3, began, &Operation::Flush, &Reply::Done(2)).unwrap();
+    model.end(3, began, &Operation::Flush, &Reply::Done(Some(2))).unwrap();
     assert!(model.take_in(power_cut, &[Some(unsynced)], &synced).is_err());
 }
 

@@ -1,9 +1,9 @@
 //! A look at everything that a server has, by asking it as a client does while nobody writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sutra_server::SimulatedServer;
-use sutra_wire::{Direction, Durability};
+use sutra_wire::{Direction, Durability, Stats};
 
 use super::Run;
 use super::mood::Mood;
@@ -14,10 +14,23 @@ use crate::operation::{Concept, Operation, Wanted};
 use crate::random::{Random, Stream};
 use crate::reply::Reply;
 
+/// Searches of a crowd, of which some can be answered by an index.
+const SEARCHES: u64 = 24;
+/// Of so many concepts one is asked for its neighbours although nobody has associated it.
+const SAMPLE: usize = 16;
 /// Requests under way at a time.
 const DEPTH: usize = 64;
 /// Steps that an answer may take.
 const PATIENCE: u64 = 200_000;
+
+/// So many vectors in an index that was just started are not built yet: they were read.
+const FROM_CHECKPOINT: u64 = 2_000;
+
+/// How many vectors the indexes hold.
+fn indexed(stats: Option<&Stats>) -> u64 {
+    let mut counters = stats.into_iter().flat_map(|stats| &stats.counters);
+    counters.find(|counter| counter.name == "vectors_indexed").map_or(0, |counter| counter.value)
+}
 
 impl Run<'_> {
     /// Looks at everything, compares it with what there may be, and takes it for the truth from
@@ -30,12 +43,18 @@ impl Run<'_> {
     ) -> Result<(), Failure> {
         let kind = match before {
             Before::Quiet => Kind::Answer,
-            Before::Ended(_) => Kind::Recovery,
+            Before::Ended(_) | Before::Damaged(..) => Kind::Recovery,
         };
         let is_durable = before != Before::Quiet || self.is_durable(server)?;
         let found = self.read_all(server)?;
+        if before != Before::Quiet && indexed(found.stats.as_ref()) >= FROM_CHECKPOINT {
+            self.coverage.start("with a vector index from its checkpoint");
+        }
         let model = self.model.clone();
         self.model.take_in(before, unsynced, &found).of_kind(kind)?;
+        if matches!(before, Before::Damaged(..)) {
+            self.check_written(&found).of_kind(kind)?;
+        }
         if before == Before::Quiet {
             self.check_quiet(server)?;
         }
@@ -68,8 +87,17 @@ impl Run<'_> {
             .flat_map(|space| (0..ids).map(move |id| Concept { space, id }))
             .collect();
         let mut operations = vec![Operation::Stats];
+        let edges = self.model.edges();
+        let ends =
+            edges.iter().flat_map(|edge| [(edge.space, edge.source), (edge.space, edge.target)]);
+        let ends: BTreeSet<(usize, usize)> = ends.collect();
         for concept in concepts {
             operations.push(Operation::Query(concept));
+            let is_lonely = !ends.contains(&(concept.space, concept.id));
+            if self.plan.crowd > 0 && is_lonely && !concept.id.is_multiple_of(SAMPLE) {
+                // An association of it that nobody knows of would be counted.
+                continue;
+            }
             operations.push(Operation::Neighbors(Wanted {
                 concept,
                 direction: Direction::Both,
@@ -78,9 +106,10 @@ impl Run<'_> {
                 limit: 0,
             }));
         }
-        let edges = self.model.edges().into_iter();
-        operations.extend(edges.map(|edge| Operation::Association { edge, any_kind: false }));
-        operations.extend(spaces.map(|space| Operation::Concepts { space, limit: 3 }));
+        operations
+            .extend(edges.into_iter().map(|edge| Operation::Association { edge, any_kind: false }));
+        let limit = if self.plan.crowd > 0 { 1_000 } else { 3 };
+        operations.extend(spaces.map(|space| Operation::Concepts { space, limit }));
         let mut found = Found::default();
         let mut listed: BTreeMap<usize, Vec<[u8; 16]>> = BTreeMap::new();
         for (operation, reply) in self.interview(server, operations)? {
@@ -110,6 +139,16 @@ impl Run<'_> {
                 }
             }
         }
+        self.check_listed(&found, listed)?;
+        Ok(found)
+    }
+
+    /// Every namespace lists what is there.
+    fn check_listed(
+        &self,
+        found: &Found,
+        listed: BTreeMap<usize, Vec<[u8; 16]>>,
+    ) -> Result<(), Failure> {
         for (space, ids) in listed {
             let mut there: Vec<_> = found
                 .concepts
@@ -125,7 +164,7 @@ impl Run<'_> {
                 return Err(Failure::new(Kind::Answer, what));
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Where nothing is under way and nothing has failed, all is well, and synced where that was
@@ -157,11 +196,16 @@ impl Run<'_> {
     fn ask_more(&mut self, server: &mut SimulatedServer) -> Result<(), Failure> {
         let random = &mut Random::of(self.seed, Stream::Check, self.check);
         self.check += 1;
-        let mut operations = Vec::new();
+        let mut operations = vec![Operation::Stats];
         for _ in 0..random.between(1, 6) {
             operations.push(Operation::draw_path(&self.plan, random));
             operations.push(Operation::Search(Operation::draw_likeness(&self.plan, random)));
         }
+        if self.plan.crowd > 0 {
+            let mut search = || Operation::Search(Operation::draw_likeness(&self.plan, random));
+            operations.extend((0..SEARCHES).map(|_| search()));
+        }
+        let (mut has_index, mut recall) = (false, [0, 0]);
         let began = self.model.moment();
         for (operation, reply) in self.interview(server, operations)? {
             // Nothing writes, so nothing is a reason to refuse a read.
@@ -170,8 +214,27 @@ impl Run<'_> {
                 _ => self.model.end(u64::MAX, began, &operation, &reply),
             };
             checked.map_err(|what| format!("{operation}: {what}")).of_kind(Kind::Answer)?;
+            match (&operation, &reply) {
+                (_, Reply::Stats(stats)) => has_index = indexed(Some(stats)) > 0,
+                (Operation::Search(likeness), Reply::Hits(hits)) => {
+                    if let Some([found, best]) = self.model.recall(likeness, hits) {
+                        recall = [recall[0] + found, recall[1] + best];
+                    }
+                }
+                _ => {}
+            }
         }
-        Ok(())
+        let [found, best] = recall;
+        if has_index {
+            self.coverage.operation("search", "by index");
+        }
+        match found * 10 >= best * 9 {
+            true => Ok(()),
+            false => {
+                let what = format!("searches have found {found} of the {best} best");
+                Err(Failure::new(Kind::Answer, what))
+            }
+        }
     }
 
     /// Asks for all of these on a connection of its own.
@@ -183,7 +246,7 @@ impl Run<'_> {
         let core = self.schedule.below(self.plan.cores as u64) as usize;
         self.clients.push(Client::default());
         let at = self.clients.len() - 1;
-        self.connect(server, at, core)?;
+        self.connect(server, at, None, core)?;
         let (mut waiting, mut answers) = (operations.into_iter(), Vec::new());
         let (count, began) = (waiting.len(), self.journal.step);
         while answers.len() < count {

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use sutra_runtime::Step;
-use sutra_server::{NATIVE, SimulatedServer};
+use sutra_server::{COMPAT, NATIVE, SimulatedServer};
 use sutra_wire::{Opcode, Status};
 
 use super::Run;
 use super::mood::Mood;
 use crate::client::{Heard, InFlight};
 use crate::failure::{Failure, Kind, OfKind};
+use crate::old::Shape;
 use crate::operation::Operation;
 use crate::reply::Reply;
 
@@ -144,7 +145,9 @@ impl Run<'_> {
         match act {
             Act::Connect => {
                 let core = self.schedule.below(self.plan.cores as u64) as usize;
-                self.connect(server, client, core)?;
+                let is_old = self.plan.has_old_clients && self.schedule.one_in(2);
+                let old = is_old.then(|| Shape::draw(&mut self.schedule));
+                self.connect(server, client, old, core)?;
             }
             Act::Ask => {
                 let number = self.operation;
@@ -153,6 +156,7 @@ impl Run<'_> {
                     return Ok(());
                 }
                 let operation = Operation::draw(&self.plan, self.seed, number);
+                let operation = self.clients[client].adapt(&self.plan, operation);
                 let began = self.model.begin(number, &operation);
                 self.note(format!("client {client}: {number}: {operation}"));
                 self.clients[client].ask(&self.plan, number, operation, began);
@@ -176,14 +180,16 @@ impl Run<'_> {
         &mut self,
         server: &mut SimulatedServer,
         client: usize,
+        old: Option<Shape>,
         core: usize,
     ) -> Result<(), Failure> {
+        let listener = if old.is_some() { COMPAT } else { NATIVE };
         let connection = server
             .world()
-            .connect(core, NATIVE, self.plan.unread)
+            .connect(core, listener, self.plan.unread)
             .map_err(|error| Failure::new(Kind::Stuck, error.to_string()))?;
         if let Some(connection) = connection {
-            self.clients[client].connected(connection, &self.plan, &mut self.schedule);
+            self.clients[client].connected(connection, old, &self.plan, &mut self.schedule);
         }
         Ok(())
     }
@@ -218,16 +224,16 @@ impl Run<'_> {
 
     /// A client's connection is gone; of what it had asked nobody knows what became.
     pub(super) fn lose(&mut self, client: usize, lost: &[InFlight]) {
-        for InFlight { operation, .. } in lost {
-            self.coverage.operation(operation.opcode().name(), "unanswered");
+        for asked in lost {
+            self.coverage.operation(&asked.name(), "unanswered");
         }
         self.note(format!("client {client}: gone, with {} requests under way", lost.len()));
     }
 
     fn answered(&mut self, asked: InFlight, reply: &Reply) -> Result<(), Failure> {
+        self.coverage.operation(&asked.name(), reply.outcome());
         let InFlight { number, operation, began, .. } = asked;
         self.note(format!("  {number}: {reply}"));
-        self.coverage.operation(operation.opcode().name(), reply.outcome());
         if let Reply::Refused(status, message) = reply {
             self.explain(&operation, *status, message)?;
         }

@@ -64,6 +64,7 @@ impl Parts {
                 Preparation::new(Arc::clone(&disk), number, store, segment_bytes, block, spare);
             if let Some(Unwritten { overdue, error }) = recovered.unwritten.take() {
                 let now = clock.monotonic();
+                keeper.progress(number).give_up_unsynced();
                 preparation.write_first(&mut recovered.active, overdue, error, now);
             }
             if let Some(Uncut { range, error }) = recovered.uncut.take() {

@@ -10,6 +10,7 @@
 //! memory, before any more is taken.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sutra_runtime::DataFile;
 
@@ -44,6 +45,8 @@ pub(super) struct Marking {
     is_to_raise: bool,
     /// Whether a [`MarkJob`] is under way.
     is_marking: bool,
+    /// Whether a job's sync failed. Set by the job, as soon as it is known.
+    may_have_lost: Arc<AtomicBool>,
 }
 
 impl Marking {
@@ -72,7 +75,14 @@ impl Marking {
             full: None,
             is_to_raise: false,
             is_marking: false,
+            may_have_lost: Arc::default(),
         }
+    }
+
+    /// Whether a job has found that commits may be lost, which is told once. Its end may come only
+    /// after a sync of the core's own that succeeds, as the kernel has let go of them.
+    pub(super) fn has_lost(&self) -> bool {
+        self.may_have_lost.swap(false, Ordering::AcqRel)
     }
 
     /// Whether commits are on stable storage when they land.
@@ -119,6 +129,17 @@ impl Marking {
         self.is_syncing = false;
     }
 
+    /// Nothing is left to be written before the log goes on: what a start had read from the page
+    /// cache is on the disk as well by now, up to `finished`, where it had no space at first.
+    pub(super) fn caught_up(&mut self, finished: Reached) -> bool {
+        let is_news = !self.has_failed && self.progress().is_uncertain();
+        if is_news {
+            self.set_durable(finished.position);
+            self.progress().written_again(finished.position);
+        }
+        is_news
+    }
+
     /// The job that writes again what is not known to be durable up to `finished`, unless a sync is
     /// under way that may fail as well. `active` is the file that the core goes on to write and
     /// sync.
@@ -144,7 +165,8 @@ impl Marking {
 
     fn job(&mut self, task: MarkTask) -> MarkJob {
         self.is_marking = true;
-        MarkJob { keeper: Arc::clone(&self.keeper), shard: self.shard, task }
+        let may_have_lost = Arc::clone(&self.may_have_lost);
+        MarkJob { keeper: Arc::clone(&self.keeper), shard: self.shard, task, may_have_lost }
     }
 
     /// The next job for a full segment, if there is one and no other is under way.
@@ -220,6 +242,7 @@ pub struct MarkJob {
     keeper: Arc<Keeper>,
     shard: u16,
     task: MarkTask,
+    may_have_lost: Arc<AtomicBool>,
 }
 
 /// What is known by a job's end.
@@ -257,7 +280,7 @@ pub struct Marked {
 impl MarkJob {
     /// Does it.
     pub fn run(self) -> Marked {
-        let Self { keeper, shard, task } = self;
+        let Self { keeper, shard, task, may_have_lost } = self;
         let outcome = match task {
             MarkTask::Sync(reached) if keeper.progress(shard).durable() < reached.position => {
                 keeper.sync_files(shard, reached.position).map(|()| MarkDone::Synced(reached))
@@ -275,6 +298,9 @@ impl MarkJob {
                 Ok(MarkDone::Raised)
             }
         };
+        if outcome.is_err() {
+            may_have_lost.store(true, Ordering::Release);
+        }
         Marked { outcome }
     }
 }

@@ -17,11 +17,12 @@ use sutra_store::{
 };
 use sutra_wire::{Checked, ConceptRecord, Durability};
 
-/// A disk that has no space while it is told so.
+/// A disk that has no space, or fails, while it is told so.
 #[derive(Debug)]
 struct FullDisk {
     disk: FileDisk,
     full: AtomicBool,
+    fails: AtomicBool,
     /// Where it was written to, past the commits.
     written: Mutex<Vec<Range<u64>>>,
 }
@@ -33,7 +34,8 @@ impl FullDisk {
 
     fn open_with(folder: &Path, durability: Durability) -> Arc<Self> {
         let disk = FileDisk::open(folder, durability, "").unwrap();
-        Arc::new(Self { disk, full: AtomicBool::new(false), written: Mutex::default() })
+        let (full, fails, written) = Default::default();
+        Arc::new(Self { disk, full, fails, written })
     }
 
     /// Where it was written to since this was asked last.
@@ -48,6 +50,8 @@ impl FullDisk {
     fn check(&self) -> io::Result<()> {
         if self.full.load(Ordering::Relaxed) {
             Err(io::ErrorKind::StorageFull.into())
+        } else if self.fails.load(Ordering::Relaxed) {
+            Err(io::Error::other("Input/output error"))
         } else {
             Ok(())
         }
@@ -406,7 +410,10 @@ fn what_can_not_be_written_again_for_lack_of_space_is_read_and_written_once_ther
     drop(world);
     disk.set_full(true);
     let options = options(1, Durability::Os);
-    let mut world = World::open_on(disk.clone(), &options).unwrap();
+    let open = || World::open_on(disk.clone(), &options).unwrap();
+    let stopped = open().try_stop();
+    assert!(matches!(stopped, Err(StoreError::Unsynced)), "it may not be there: {stopped:?}");
+    let mut world = open();
     assert!(world.concept("", id(1)).is_some());
     assert!(matches!(world.try_learn(&concept(2, "no")), Err(Refusal::Full { .. })));
     let mark = || {
@@ -434,7 +441,44 @@ fn what_can_not_be_written_again_for_lack_of_space_is_read_and_written_once_ther
     world.commit();
     world.stop();
     assert!(!mark().contains(": 0,"));
-    let mut world = World::open_on(disk, &options).unwrap();
+    let mut world = open();
     assert!(world.concept("", id(1)).is_some() && world.concept("", id(3)).is_some());
     assert!(world.concept("", id(2)).is_none());
+}
+
+#[test]
+fn a_sync_that_fails_while_log_space_is_made_ready_may_have_taken_commits_with_it() {
+    let folder = folder();
+    let (disk, mut world) = relaxed(folder.path());
+    let mut commit = |number: u32, outcome: io::Result<()>| {
+        world.learn(&concept(number, "text"));
+        let commit = world.shards[0].next_commit().unwrap();
+        write(&commit).unwrap();
+        world.finish(0, outcome);
+        commit.offset + commit.bytes.len() as u64
+    };
+    let end = commit(1, Ok(()));
+    // What this has left is to be overwritten with zeros.
+    commit(2, Err(io::ErrorKind::StorageFull.into()));
+    world.clock.pass(1_000_000);
+    let job = world.shards[0].next_preparation().unwrap();
+    assert!(!world.shards[0].next_sync().is_empty());
+    disk.fails.store(true, Ordering::Relaxed);
+    let prepared = job.run();
+    disk.fails.store(false, Ordering::Relaxed);
+    // The kernel has told the job, and nobody else.
+    world.shards[0].syncs_ended();
+    assert!(world.shards[0].health().is_err());
+    assert!(world.shards[0].prepared(prepared).is_err());
+    let refused = world.try_learn(&concept(3, "no"));
+    assert!(matches!(refused, Err(Refusal::Failed { .. })), "{refused:?}");
+    disk.take_written();
+    world.clock.pass(1_000_000);
+    world.work();
+    let again = disk.take_written();
+    assert!(again.iter().any(|range| range.start <= 4096 && range.end == end), "{again:?} {end}");
+    world.shards[0].health().unwrap();
+    world.learn(&concept(4, "yes"));
+    world.commit();
+    world.stop();
 }
