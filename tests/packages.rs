@@ -143,6 +143,27 @@ fn the_settings_that_the_package_installs_start_each_service() {
     }
 }
 
+#[test]
+fn a_removed_package_leaves_none_of_its_units_masked() {
+    let manifest: toml::Table = read(Path::new("Cargo.toml")).parse().unwrap();
+    let units = manifest["package"]["metadata"]["deb"]["systemd-units"].as_array().unwrap();
+    let after = read(Path::new("tuning/deb/postrm"));
+    let mut named = 0;
+    for unit in units {
+        let name = unit["unit-name"].as_str().unwrap();
+        for kind in ["service", "socket", "timer"] {
+            let file = format!("{name}.{kind}");
+            let path = repository().join("tuning/systemd").join(&file);
+            // What can be enabled is masked when a package is removed.
+            if std::fs::read_to_string(path).is_ok_and(|text| text.contains("[Install]")) {
+                assert!(after.contains(&file), "{file} is not in tuning/deb/postrm");
+                named += 1;
+            }
+        }
+    }
+    assert!(named >= units.len(), "every unit can be enabled");
+}
+
 /// Runs a module of the tests' Python.
 fn checked_by(module: &[&str], file: &str) {
     let mut command = Command::new(python());

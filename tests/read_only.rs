@@ -101,7 +101,19 @@ fn a_damaged_store_is_served_as_far_as_it_is_whole_and_says_so() {
     let health = server.run(&["health"]);
     assert_eq!(health.status.code(), Some(1), "{}", words(&health));
     assert!(words(&health).contains("degraded: 1 place"), "{}", words(&health));
-    assert!(get(server.admin(), "/metrics").1.contains("\nsutra_damaged_places 1.0\n"));
+    let is_counted = || {
+        let metrics = get(server.admin(), "/metrics").1;
+        metrics.contains("\nsutra_damaged_places 1.0\n")
+    };
+    assert!(is_counted());
+    // A scrub finds it again, and has nothing to be backed up to tell of.
+    let verified = server.run(&["verify", "--bandwidth", "1G"]);
+    assert_eq!(verified.status.code(), Some(1), "{}", words(&verified));
+    assert!(!words(&verified).contains("memory"), "{}", words(&verified));
+    assert!(words(&verified).contains("sutra repair"), "{}", words(&verified));
+    assert!(is_counted());
+    let health = server.run(&["health"]);
+    assert!(words(&health).contains("degraded: 1 place"), "{}", words(&health));
     let (_, _stopped) = server.stop();
     assert!(files(&data) == before);
 }

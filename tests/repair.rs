@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::damage::{CONCEPTS, damage, files, segments, stopped, there};
+use crate::support::damage::{CONCEPTS, damage, files, filled, segments, stopped, there};
 use crate::support::{Folder, Server, run, sutra};
 
 fn words(output: &Output) -> String {
@@ -113,6 +113,23 @@ fn a_folder_that_holds_something_or_is_in_use_is_refused() {
     let refused = repair(&server.data(), &target().path());
     assert_eq!(refused.status.code(), Some(3), "{}", words(&refused));
     assert!(words(&refused).contains("in use by"), "{}", words(&refused));
+}
+
+#[test]
+fn a_copy_of_a_running_servers_folder_is_neither_repaired_nor_served_to_be_read() {
+    let server = filled("2");
+    let copied = target();
+    let copy = Command::new("cp").arg("-r").arg(server.data()).arg(copied.path()).status();
+    assert!(copy.unwrap().success());
+    let data = copied.path();
+    let repaired = repair(&data, &target().path());
+    let data = data.to_str().unwrap();
+    let served = run(&["serve", "--read-only", "--cores", "2", "--data", data, "--admin", "off"]);
+    for refused in [repaired, served] {
+        assert_eq!(refused.status.code(), Some(3), "{}", words(&refused));
+        let text = words(&refused);
+        assert!(text.contains("is a copy") && text.contains("remove the file lock"), "{text}");
+    }
 }
 
 /// Kills repairs and verifications at moments that come later and later.

@@ -77,6 +77,50 @@ fn a_folder_without_a_store_is_no_store() {
     assert!(words(&found).contains("no store"), "{}", words(&found));
 }
 
+#[test]
+fn a_whole_store_is_never_called_damaged_where_descriptors_are_what_lacks() {
+    let folder = stopped("2");
+    let mut refused = 0;
+    for files in 3..30 {
+        let limit = format!("--nofile={files}");
+        let mut verify = std::process::Command::new("prlimit");
+        verify.arg(limit).arg(crate::support::sutra().get_program());
+        let found = verify.args(["verify", "--data"]).arg(folder.path()).output().unwrap();
+        let text = words(&found);
+        match found.status.code() {
+            Some(0) => assert!(text.contains("everything is as it was written"), "{text}"),
+            // Where there are too few for the program itself, its loader says so.
+            Some(code) => {
+                assert!(code != 1 && !text.contains("damage"), "{files}, {code}: {text}");
+                refused += u32::from(text.contains("out of descriptors"));
+            }
+            None => panic!("{files}: {text}"),
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn a_checkpoint_that_is_not_as_it_was_written_is_told_and_no_concept_is_called_damaged() {
+    let folder = stopped("1");
+    let checkpoint = folder.path().join("shard-000/vectors-0.index");
+    std::fs::write(&checkpoint, [7; 1000]).unwrap();
+    let found = run(&["verify", "--data", folder.path().to_str().unwrap()]);
+    let text = words(&found);
+    assert_eq!(found.status.code(), Some(1), "{text}");
+    assert!(text.contains("replaceable: shard-000/vectors-0.index"), "{text}");
+    assert!(text.contains("all that was stored is as it was written; 1 file"), "{text}");
+    let server =
+        crate::support::Server::start_on(folder, &["--cores", "1", "--admin", "127.0.0.1:0"]);
+    let found = server.run(&["verify", "--bandwidth", "1G"]);
+    let text = words(&found);
+    assert_eq!(found.status.code(), Some(1), "{text}");
+    assert!(text.contains("replaceable: shard-000/vectors-0.index"), "{text}");
+    let health = server.run(&["health"]);
+    assert_eq!(health.status.code(), Some(0), "{}", words(&health));
+    assert_eq!(metric(&server, "sutra_damaged_places"), 0.0);
+}
+
 /// Metrics of a server, by the beginning of their lines.
 fn metric(server: &crate::support::Server, name: &str) -> f64 {
     let metrics = get(server.admin(), "/metrics").1;

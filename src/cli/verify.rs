@@ -29,12 +29,14 @@ const EVERY: Duration = Duration::from_millis(200);
     itself (a scrub), from its disk and beside its work. With --data the files of a folder are \
     read that no server has. Each damaged place is named, with what it may have taken and what \
     helps. Nothing is changed.\n\n\
-    It exits with 0 where all is as it was written, and with 1 where something is damaged.")]
+    It exits with 0 where all is as it was written, and with 1 where something is damaged. A \
+    checkpoint counts for that, though the next start makes it again.")]
 pub(crate) struct Verify {
     /// A data folder that no server has
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Bytes a second that a server reads at most (500K, 50M, 1G); 50M by default
+    /// Bytes a second that a server reads at most (1M or more); 50M by default. A verification that
+    /// is under way goes on with it
     #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with = "data")]
     bandwidth: Option<u64>,
     #[command(flatten)]
@@ -58,11 +60,11 @@ fn here(data: &Path, output: Output) -> Result<Answer, Failure> {
         true
     })?;
     drop(progress);
-    let damaged = report.damaged();
+    let (damaged, replaceable) = (report.damaged(), report.replaceable());
     let mut value = serde_json::to_value(&report).map_err(std::io::Error::from)?;
-    value["damaged"] = json!(damaged);
+    (value["damaged"], value["replaceable"]) = (json!(damaged), json!(replaceable));
     output.answer(&value, || in_words(data, &report))?;
-    Ok(if damaged == 0 { Answer::Yes } else { Answer::No })
+    Ok(if damaged + replaceable == 0 { Answer::Yes } else { Answer::No })
 }
 
 /// Has a server look at its files, and waits until it has.
@@ -83,28 +85,52 @@ async fn there(client: &Client, bandwidth: u64, output: Output) -> Result<Answer
     let (damaged, read) = (report.damaged.to_native(), report.last_bytes.to_native());
     let findings: Vec<&str> = report.findings.iter().map(|found| found.as_str()).collect();
     let value = json!({ "bytes": read, "damaged": damaged, "findings": findings });
+    let help = match damaged {
+        0 => "",
+        _ if is_read_only(client).await? => {
+            "; this server was started to read only, and has what is whole: `sutra restore` and \
+             `sutra repair` help"
+        }
+        _ => {
+            "; the server's memory has what was written: back up now with `sutra backup`, before \
+             it is stopped, and restore that into a new folder"
+        }
+    };
     output.answer(&value, || {
+        // Damage comes first, as far as it is told.
+        let told = usize::try_from(damaged).unwrap_or(usize::MAX).min(findings.len());
+        let severities =
+            std::iter::repeat_n("damage", told).chain(std::iter::repeat("replaceable"));
+        let lines = severities.zip(&findings);
         let mut words: String =
-            findings.iter().map(|found| format!("damage: {}\n", printable(found))).collect();
-        if damaged > findings.len() as u64 {
+            lines.map(|(severity, found)| format!("{severity}: {}\n", printable(found))).collect();
+        if damaged > told as u64 {
             words += "the server's log has the others\n";
         }
         words += &format!("{} were read from the server's disk\n", bytes(read));
-        words += &places(damaged);
-        if damaged > 0 {
-            words += "; the server's memory has what was written: back up now with `sutra \
-                      backup`, before it is stopped, and restore that into a new folder";
-        }
-        words
+        words + &places(damaged, (findings.len() - told) as u64) + help
     })?;
-    Ok(if damaged == 0 { Answer::Yes } else { Answer::No })
+    Ok(if findings.is_empty() { Answer::Yes } else { Answer::No })
 }
 
-fn places(damaged: u64) -> String {
-    match damaged {
-        0 => "everything is as it was written".to_owned(),
-        1 => "1 place is damaged".to_owned(),
-        damaged => format!("{damaged} places are damaged"),
+/// Whether a server has its store to read it only, so that its memory lacks what was damaged.
+async fn is_read_only(client: &Client) -> Result<bool, Failure> {
+    let stats = client.stats().await?;
+    let counter = stats.counters.iter().find(|counter| counter.name == "read_only");
+    Ok(counter.is_some_and(|counter| counter.value.to_native() > 0))
+}
+
+fn places(damaged: u64, replaceable: u64) -> String {
+    match (damaged, replaceable) {
+        (0, 0) => "everything is as it was written".to_owned(),
+        (0, files) => format!(
+            "all that was stored is as it was written; {} that the next start makes again {} not: \
+             check the disk",
+            counted(files, "file"),
+            if files == 1 { "is" } else { "are" },
+        ),
+        (1, _) => "1 place is damaged".to_owned(),
+        (damaged, _) => format!("{damaged} places are damaged"),
     }
 }
 
@@ -120,7 +146,7 @@ fn in_words(data: &Path, report: &VerifyReport) -> String {
         counted(*entries, "log record"),
         counted(*checkpoints, "checkpoint"),
     );
-    words += &places(report.damaged());
+    words += &places(report.damaged(), report.replaceable());
     words
 }
 

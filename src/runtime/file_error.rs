@@ -48,6 +48,22 @@ pub fn is_out_of_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Whether the device, or the filesystem on it, does not give what it was given: a block that can't
+/// be read, or whose checksum does not hold.
+pub fn is_of_device(error: &io::Error) -> bool {
+    matches!(
+        os_error(error),
+        Some(
+            libc::EIO
+                | libc::ENODATA
+                | libc::EILSEQ
+                | libc::EREMOTEIO
+                | libc::EUCLEAN
+                | libc::EBADMSG
+        )
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +78,17 @@ mod tests {
         assert!(is_out_of_space(&in_context("write", Path::new("x"))(
             io::Error::from_raw_os_error(libc::ENOSPC)
         )));
+    }
+
+    #[test]
+    fn what_the_device_does_not_give_is_told_from_what_the_process_lacks() {
+        let opened =
+            |errno| in_context("open", Path::new("/a"))(io::Error::from_raw_os_error(errno));
+        for errno in [libc::EIO, libc::ENODATA, libc::EUCLEAN, libc::EBADMSG] {
+            assert!(is_of_device(&opened(errno)), "{errno}");
+        }
+        for errno in [libc::EMFILE, libc::ENOMEM, libc::EACCES, libc::ENOENT, libc::EROFS] {
+            assert!(!is_of_device(&opened(errno)), "{errno}");
+        }
     }
 }

@@ -133,10 +133,8 @@ impl Folder {
     pub fn plain_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
         let not_one = || {
             let path = self.path.join(name);
-            io::Error::other(format!(
-                "{} is not a file; move away what is in its place",
-                path.display()
-            ))
+            let what = format!("{} is not a file; move away what is in its place", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, what)
         };
         match self.file(name, flags | OFlags::NOFOLLOW | OFlags::NONBLOCK) {
             Ok(file)

@@ -173,6 +173,8 @@ fn log_finding(finding: &Finding) {
     let Finding { severity, file, offset, what, .. } = finding;
     if *severity == Severity::Damage {
         tracing::error!(file, offset, what, "the store is damaged");
+    } else {
+        tracing::warn!(file, offset, what, "the store is not as a server leaves it");
     }
 }
 

@@ -250,6 +250,17 @@ impl StoreError {
             || other.contains(&source.kind()))
     }
 
+    /// Of a copy of a folder that a server of several cores had in use. Each shard is whole up to
+    /// some commit. But they were copied at different times, so together they may show a state
+    /// that never was.
+    pub(crate) fn copy_of_shards(folder: &Path, cores: usize) -> Self {
+        let what = format!(
+            "its {cores} shards were copied one after the other; to open them all the same, \
+             each as it was when it was copied, remove the file lock in it"
+        );
+        StoreError::Copy { folder: folder.to_owned(), what }
+    }
+
     /// The same, of a folder that is a copy of one in use: what does not fit is then the copy's
     /// fault.
     pub(crate) fn of_copy(self, folder: &Path) -> Self {

@@ -59,6 +59,8 @@ mod table;
 mod vectors;
 mod verify;
 mod visible;
+#[cfg(test)]
+mod work;
 
 pub use ahead::Ahead;
 pub use cut::{NotThere, SegmentCut, ShardCut, StoreFacts};

@@ -101,8 +101,7 @@ impl Store {
     }
 }
 
-/// Refuses a copy of several shards' logs. Each of them is whole up to some commit. But they were
-/// copied at different times, so together they may show a state that never was.
+/// Refuses a copy of several shards' logs.
 fn refuse_parts(disk: &FileDisk, asked: usize) -> Result<(), StoreError> {
     // One that can't be read is refused later.
     let manifest = Manifest::read(disk).ok().flatten();
@@ -110,11 +109,7 @@ fn refuse_parts(disk: &FileDisk, asked: usize) -> Result<(), StoreError> {
     if shards == 1 {
         return Ok(());
     }
-    let what = format!(
-        "its {shards} shards were copied one after the other; to open them all the same, \
-         each as it was when it was copied, remove the file lock in it"
-    );
-    Err(StoreError::Copy { folder: disk.folder().to_owned(), what })
+    Err(StoreError::copy_of_shards(disk.folder(), shards))
 }
 
 /// The manifest that is there, or that of a new store. It has to be what is asked for.

@@ -18,8 +18,9 @@ use crate::open::{OpenOptions, Opened, Parts, check, check_manifest, read_all, r
 use crate::read_only_disk::ReadOnlyDisk;
 use crate::recovery::{Recovered, Replayed, Source, recover_salvaged};
 use crate::repair::manifest_of;
-use crate::salvage::{Facts, Finding, Survey, Verdict, survey};
+use crate::salvage::{Facts, Finding, Survey, Verdict, is_of_file, survey};
 use crate::shard::Shard;
+use crate::verify::lock_findings;
 
 /// What stands in the way of a whole store.
 type Salvaged = (Facts, Vec<Verdict>, Vec<Finding>);
@@ -27,32 +28,45 @@ type Salvaged = (Facts, Vec<Verdict>, Vec<Finding>);
 /// Opens a store to read it. What is damaged of it is told.
 ///
 /// # Errors
-/// A server has the folder, there is no store in it, or it was made for another number of cores.
+/// A server has the folder, there is no store in it, it holds its shards at different times, or it
+/// was made for another number of cores.
 pub fn open_read_only<T: Send>(
     folder: &Path,
     options: &OpenOptions,
 ) -> Result<(Opened<T>, Vec<Finding>), StoreError> {
     let clock = SystemClock;
     let started_at = clock.monotonic();
-    let disk: Arc<dyn Disk> = Arc::new(ReadOnlyDisk::open(folder)?);
+    let disk = Arc::new(ReadOnlyDisk::open(folder)?);
+    disk.refuse_copy(options.cores)?;
     let opening = Opening { disk, options, started_at };
-    match opening.whole() {
-        Ok(opened) => Ok((opened, Vec::new())),
-        Err(
-            error @ (StoreError::Damage { .. }
-            | StoreError::Missing { .. }
-            | StoreError::Manifest { .. }),
-        ) => {
+    let (opened, mut findings) = match opening.whole() {
+        Ok(opened) => (opened, Vec::new()),
+        Err(error) if is_damage(&error) => {
             tracing::warn!(%error, "the store is damaged; what is whole of it is served");
-            opening.salvaged()
+            opening.salvaged()?
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
+    };
+    findings.extend(
+        u16::try_from(options.cores).ok().and_then(|cores| lock_findings(&opening.disk, cores)),
+    );
+    Ok((opened, findings))
+}
+
+/// Whether what is whole of a store can be read all the same.
+fn is_damage(error: &StoreError) -> bool {
+    match error {
+        StoreError::Damage { .. } | StoreError::Missing { .. } | StoreError::Manifest { .. } => {
+            true
+        }
+        StoreError::Io { source } => is_of_file(source),
+        _ => false,
     }
 }
 
 /// A store that is being opened.
 struct Opening<'a> {
-    disk: Arc<dyn Disk>,
+    disk: Arc<ReadOnlyDisk>,
     options: &'a OpenOptions,
     started_at: u64,
 }
@@ -70,7 +84,7 @@ impl Opening<'_> {
     }
 
     fn salvaged<T: Send>(&self) -> Result<(Opened<T>, Vec<Finding>), StoreError> {
-        let survey = survey(&*self.disk, &mut |_| true)?;
+        let survey = survey(&self.disk, &mut |_| true)?;
         let Survey { facts, shards, findings, .. } = survey;
         let (facts, verdicts, mut findings): Salvaged = (facts, shards, findings);
         let manifest = manifest_of(&facts, facts.store())?;
@@ -99,7 +113,7 @@ impl Opening<'_> {
         check_manifest(&*self.disk, &manifest, self.options)?;
         let (store, id_rule) = (manifest.store(), manifest.id_rule());
         let segments = manifest.segments();
-        let disk = Arc::clone(&self.disk);
+        let disk = Arc::clone(&self.disk) as Arc<dyn Disk>;
         let keeper = Arc::new(Keeper::read_only(manifest, Arc::clone(&disk)));
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&keeper))?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -13,7 +13,7 @@ use sutra_runtime::{DataFile, Folder, in_context};
 use crate::StoreError;
 use crate::disk::{Change, CheckpointName, Disk, SegmentName, shard_folder};
 use crate::lock::SharedLock;
-use crate::manifest::MAX_BYTES;
+use crate::manifest::{MAX_BYTES, Manifest};
 use crate::new_store::refuse_unfinished;
 
 const MANIFEST: &str = "manifest.json";
@@ -56,6 +56,29 @@ impl ReadOnlyDisk {
         self.folder.names()
     }
 
+    /// Opens a checkpoint, past the page cache where that can be; `None` where there is none.
+    pub(crate) fn open_checkpoint(
+        &self,
+        name: CheckpointName,
+    ) -> io::Result<Option<Arc<DataFile>>> {
+        let Some(folder) = if_there(self.shard(name.shard))? else { return Ok(None) };
+        let file = if_there(DataFile::open_to_read(&folder, &name.file_name()))?;
+        Ok(file.map(Arc::new))
+    }
+
+    /// Refuses a copy of a folder that a server of several cores had in use, as a start does.
+    /// Where the manifest does not say how many, they are taken for so many.
+    pub(crate) fn refuse_copy(&self, cores: usize) -> Result<(), StoreError> {
+        if !self.lock.as_ref().is_some_and(SharedLock::is_copy) {
+            return Ok(());
+        }
+        let manifest = Manifest::read(self).ok().flatten();
+        match manifest.map_or(cores, |manifest| manifest.cores()) {
+            0 | 1 => Ok(()),
+            shards => Err(StoreError::copy_of_shards(self.folder.path(), shards)),
+        }
+    }
+
     fn shard(&self, shard: u16) -> io::Result<Folder> {
         self.folder.folder(&shard_folder(shard))
     }
@@ -70,7 +93,8 @@ impl ReadOnlyDisk {
 fn read_all(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let length = file.metadata()?.len();
     if length > limit {
-        return Err(io::Error::other(format!("it has {length} bytes, more than {limit}")));
+        let what = format!("it has {length} bytes, more than {limit}");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     file.take(limit).read_to_end(&mut bytes)?;

@@ -26,15 +26,19 @@ use crate::namespaces::MAX_NAMESPACES;
 use crate::read_only_disk::ReadOnlyDisk;
 use crate::salvage::{Advance, Facts, Place, Survey, Taken, Verdict, Watch, survey};
 use crate::state::{StateEnd, StateWriter};
+use crate::verify::lock_findings;
 
 /// Salvages what is whole of the store in `from` into a new one in `to`, which is absent or empty,
 /// or what an interrupted repair has left.
 ///
 /// # Errors
-/// A server has one of the folders, `from` holds no store, `to` holds something, or can't be
-/// written.
+/// A server has one of the folders, `from` holds no store, or the shards of one at different times.
+/// Or `to` holds something, or can't be written.
 pub fn repair(from: &Path, to: &Path, watch: Watch<'_>) -> Result<RepairReport, StoreError> {
     let source = ReadOnlyDisk::open(from)?;
+    // The manifest may be lost, so the folders are counted.
+    let is_shard = |name: &&String| name.starts_with("shard-");
+    source.refuse_copy(source.names()?.iter().filter(is_shard).count())?;
     let target = Target::prepare(from, to)?;
     let Survey { facts, shards, findings, .. } = survey(&source, &mut *watch)?;
     let store = target.number();
@@ -51,6 +55,7 @@ pub fn repair(from: &Path, to: &Path, watch: Watch<'_>) -> Result<RepairReport, 
     let mut manifest = manifest_of(&facts, store)?;
     let (mut marks, mut entries, mut bytes) = (Vec::new(), 0, 0);
     let mut found = findings;
+    found.extend(lock_findings(&source, facts.cores()));
     if shards.iter().any(|verdict| verdict.covered.is_some()) {
         manifest.set_has_state();
     }

@@ -6,7 +6,10 @@
 //!
 //! Promises: no bytes of a file make it panic. What it takes for an entry passed its checksum and
 //! its validation. Memory: one segment, and a few hundred bytes for each damaged place.
+//! What the system lacks meanwhile (descriptors, memory, a permission) is never told as damage: the
+//! reading fails.
 
+mod checkpoints;
 mod facts;
 mod files;
 mod finding;
@@ -21,18 +24,17 @@ mod watch;
 
 pub(crate) use self::facts::Facts;
 use self::files::{by_shard, leave_out_others, list};
-use self::finding::damage;
 pub use self::finding::{Finding, Loss, LostRecord, Remains, Severity};
-pub(crate) use self::image::Image;
+pub(crate) use self::image::{Image, is_of_file};
 use self::judge::judge;
 pub(crate) use self::judge::{Taken, Verdict};
 use self::reader::Reader;
 pub(crate) use self::scan::Place;
 pub use self::watch::{Advance, Watch};
 use crate::StoreError;
-use crate::disk::{CheckpointName, Disk};
+use crate::disk::Disk;
 use crate::format::Entry;
-use crate::vectors::inspect_checkpoint;
+use crate::read_only_disk::ReadOnlyDisk;
 
 /// What is left of a store.
 pub(crate) struct Survey {
@@ -50,16 +52,20 @@ pub(crate) struct Survey {
 ///
 /// # Errors
 /// There is none in this folder, its folder can't be read, or the reading was ended.
-pub(crate) fn survey(disk: &dyn Disk, watch: Watch<'_>) -> Result<Survey, StoreError> {
+pub(crate) fn survey(disk: &ReadOnlyDisk, watch: Watch<'_>) -> Result<Survey, StoreError> {
     survey_as(disk, false, watch)
 }
 
 /// The same of a store that is written meanwhile: up to its marks, where nothing changes any more.
-pub(crate) fn survey_marked(disk: &dyn Disk, watch: Watch<'_>) -> Result<Survey, StoreError> {
+pub(crate) fn survey_marked(disk: &ReadOnlyDisk, watch: Watch<'_>) -> Result<Survey, StoreError> {
     survey_as(disk, true, watch)
 }
 
-fn survey_as(disk: &dyn Disk, is_to_mark: bool, watch: Watch<'_>) -> Result<Survey, StoreError> {
+fn survey_as(
+    disk: &ReadOnlyDisk,
+    is_to_mark: bool,
+    watch: Watch<'_>,
+) -> Result<Survey, StoreError> {
     let mut findings = Vec::new();
     let mut facts = Facts::read(disk, &mut findings)?;
     let (mut found, checkpoints) = list(disk, &facts, &mut findings)?;
@@ -69,9 +75,11 @@ fn survey_as(disk: &dyn Disk, is_to_mark: bool, watch: Watch<'_>) -> Result<Surv
         return Err(StoreError::Manifest { file: disk.folder().join("manifest.json"), what });
     }
     facts.learn_from_headers(found.iter().filter_map(|found| found.header.as_ref().ok()));
-    let total = found.iter().map(|found| found.bytes).sum();
+    let segments = found.iter().map(|found| found.bytes).sum();
+    facts.note_bytes(segments);
+    let lengths = checkpoints.iter().map(|name| checkpoints::length(disk, *name));
+    let total = lengths.sum::<Result<u64, _>>()?.saturating_add(segments);
     let mut advance = Advance { phase: "reading", done: 0, total };
-    facts.note_bytes(total);
     let shards = by_shard(&facts, found, &mut findings);
     let mut verdicts = Vec::new();
     for (shard, segments) in shards {
@@ -83,8 +91,12 @@ fn survey_as(disk: &dyn Disk, is_to_mark: bool, watch: Watch<'_>) -> Result<Surv
     }
     facts.settle(&mut findings);
     verdicts.resize_with(usize::from(facts.cores()), Verdict::default);
+    let mut pace = |bytes| {
+        advance.done += bytes;
+        watch(advance)
+    };
     for name in &checkpoints {
-        findings.extend(check_checkpoint(disk, facts.store(), *name));
+        findings.extend(checkpoints::check(disk, facts.store(), *name, &mut pace)?);
     }
     Ok(Survey {
         facts,
@@ -122,21 +134,4 @@ impl Survey {
         all.sort_by(|one, other| (&one.file, one.offset).cmp(&(&other.file, other.offset)));
         all
     }
-}
-
-/// What is wrong with a checkpoint.
-fn check_checkpoint(disk: &dyn Disk, store: u64, name: CheckpointName) -> Option<Finding> {
-    let (is_damaged, what) = match disk.read_checkpoint(name, u64::MAX) {
-        Ok(Some(bytes)) => inspect_checkpoint(&bytes, store, name).err()?,
-        Ok(None) => return None,
-        Err(error) => (true, error.to_string()),
-    };
-    Some(Finding {
-        severity: if is_damaged { Severity::Damage } else { Severity::Harmless },
-        ..damage(
-            &name.to_string(),
-            format!("{what}; nothing that was stored is lost by that"),
-            "remove this checkpoint of a vector index: the next start makes the index again",
-        )
-    })
 }

@@ -13,10 +13,12 @@
 
 mod checkpoint;
 mod checks;
+mod claims;
 mod coarse;
 mod cosine;
 mod dimensions;
 mod groups;
+mod inspection;
 mod job;
 mod kernels;
 mod lookup;
@@ -33,12 +35,13 @@ use std::sync::Arc;
 
 use sutra_wire::{Checked, ConceptRecord};
 
+pub(crate) use self::checkpoint::Checkpoints;
 #[cfg(test)]
 pub(crate) use self::checkpoint::sample as sample_checkpoint;
-pub(crate) use self::checkpoint::{Checkpoints, inspect as inspect_checkpoint};
 use self::coarse::Coarse;
 use self::cosine::Length;
 use self::dimensions::Dimensions;
+pub(crate) use self::inspection::{Inspection, Unusable};
 use self::job::IndexTask;
 pub use self::job::{IndexJob, Indexed};
 use self::lookup::{Ordinals, Spaces};

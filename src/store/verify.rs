@@ -18,7 +18,7 @@ pub struct VerifyReport {
     pub cores: u16,
     /// Segments that were read.
     pub segments: u64,
-    /// Bytes of them.
+    /// Bytes that were read of them, and of the checkpoints.
     pub bytes: u64,
     /// Entries that are whole.
     pub entries: u64,
@@ -33,8 +33,16 @@ pub struct VerifyReport {
 impl VerifyReport {
     /// How much of it is damage.
     pub fn damaged(&self) -> u64 {
-        let damaged = self.findings.iter().filter(|found| found.severity == Severity::Damage);
-        damaged.count() as u64
+        self.count(Severity::Damage)
+    }
+
+    /// How much is damaged of what the next start makes again.
+    pub fn replaceable(&self) -> u64 {
+        self.count(Severity::Replaceable)
+    }
+
+    fn count(&self, severity: Severity) -> u64 {
+        self.findings.iter().filter(|found| found.severity == severity).count() as u64
     }
 
     pub(crate) fn of(survey: Survey) -> Self {
@@ -79,7 +87,8 @@ pub fn scrub(folder: &Path, store: u64, watch: Watch<'_>) -> Result<VerifyReport
     Ok(VerifyReport::of(survey))
 }
 
-fn lock_findings(disk: &ReadOnlyDisk, cores: u16) -> Option<Finding> {
+/// What the lock says of where the folder comes from.
+pub(crate) fn lock_findings(disk: &ReadOnlyDisk, cores: u16) -> Option<Finding> {
     let lock = disk.lock()?;
     let (severity, what, help) = if lock.is_copy() {
         let severity = if cores > 1 { Severity::Damage } else { Severity::Harmless };

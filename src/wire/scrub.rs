@@ -8,7 +8,8 @@ use crate::{Payload, PayloadError};
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[rkyv(derive(Debug))]
 pub struct ScrubRequest {
-    /// Bytes a second that it may read, at most; 0 for as many as the server likes.
+    /// Bytes a second that it may read, at most; 0 for as many as the server likes. One that is
+    /// under way takes this up.
     pub bandwidth: u64,
     /// Whether one is to begin, where none is under way.
     pub begin: bool,
@@ -30,7 +31,8 @@ pub struct ScrubReport {
     pub last_bytes: u64,
     /// Places that it found damaged.
     pub damaged: u64,
-    /// The first of them, in words.
+    /// The first of them, in words. Then what is damaged and will be made again: nothing is lost by
+    /// that, and it is not counted.
     pub findings: Vec<String>,
     /// Why the last one could not be done, where it could not.
     pub failed: String,

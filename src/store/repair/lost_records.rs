@@ -3,10 +3,15 @@
 use std::collections::HashMap;
 
 use crate::format::{Entry, KIND_REMOVAL, KIND_TOMBSTONE};
-use crate::salvage::{Finding, Place, Remains, Verdict};
+use crate::salvage::{Finding, LostRecord, Place, Remains, Verdict};
 
-/// What a record is known by: its namespace, its id, and an association's target.
-type Key = (String, String, Option<String>);
+/// What a record is known by: its namespace, its id, and an association's target and type.
+type Key = (String, String, Option<(String, u32)>);
+
+fn key_of(lost: &LostRecord) -> Key {
+    let target = lost.target.clone().zip(lost.association);
+    (lost.namespace.clone(), lost.id.clone(), target)
+}
 
 /// What was met of one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,8 +31,7 @@ impl LostRecords {
         let losses = losses.flat_map(|finding| &finding.lost);
         let known = losses.filter_map(|loss| {
             let lost = loss.probably.as_ref()?;
-            let key = (lost.namespace.clone(), lost.id.clone(), lost.target.clone());
-            Some((key, Met { lost_behind: loss.after_sequence, ..Met::default() }))
+            Some((key_of(lost), Met { lost_behind: loss.after_sequence, ..Met::default() }))
         });
         Self(known.collect())
     }
@@ -38,7 +42,7 @@ impl LostRecords {
 
     /// An entry is written, of this place.
     pub(super) fn meet(&mut self, entry: &Entry<'_>, place: &Place<'_>) {
-        let target = place.target.map(|(target, _)| target.to_string());
+        let target = place.target.map(|(target, association)| (target.to_string(), association));
         let key = (place.namespace.to_owned(), place.id.to_string(), target);
         if let Some(met) = self.0.get_mut(&key) {
             met.is_newer |= entry.header.sequence > met.lost_behind;
@@ -50,8 +54,7 @@ impl LostRecords {
     pub(super) fn note(&self, findings: &mut [Finding]) {
         for loss in findings.iter_mut().flat_map(|finding| &mut finding.lost) {
             let Some(lost) = &mut loss.probably else { continue };
-            let key = (lost.namespace.clone(), lost.id.clone(), lost.target.clone());
-            lost.remains = self.0.get(&key).map(|met| match met {
+            lost.remains = self.0.get(&key_of(lost)).map(|met| match met {
                 Met { is_newer: true, .. } => Remains::Newer,
                 Met { is_there: true, .. } => Remains::Older,
                 Met { .. } => Remains::None,

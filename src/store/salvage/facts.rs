@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use sutra_wire::{ConceptId, CoreLayout, IdRule};
 
 use super::finding::{Finding, Severity, damage};
+use super::image::is_of_file;
 use super::judge::PUT_BACK;
 use super::scan::Place;
 use crate::StoreError;
@@ -58,7 +59,7 @@ impl Facts {
                 findings.push(damage(MANIFEST, what, PUT_BACK));
                 None
             }
-            Err(StoreError::Io { source }) if source.raw_os_error() == Some(libc_eio()) => {
+            Err(StoreError::Io { source }) if is_of_file(&source) => {
                 findings.push(damage(MANIFEST, source.to_string(), PUT_BACK));
                 None
             }
@@ -260,8 +261,4 @@ impl Facts {
             ..damage(MANIFEST, what, "check both before you serve what is salvaged")
         });
     }
-}
-
-fn libc_eio() -> i32 {
-    rustix::io::Errno::IO.raw_os_error()
 }

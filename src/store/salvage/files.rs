@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::facts::Facts;
 use super::finding::{Finding, Severity, damage};
+use super::image::is_of_file;
 use super::judge::PUT_BACK;
 use crate::StoreError;
 use crate::disk::{CheckpointName, Disk, SegmentName, shard_folder};
@@ -35,7 +36,7 @@ pub(super) fn list(
         };
         for file in files {
             if let Some(name) = SegmentName::parse(shard, &file) {
-                segments.push(look(disk, name));
+                segments.push(look(disk, name)?);
             } else if let Some(namespace) = CheckpointName::number(&file) {
                 checkpoints.push(CheckpointName { shard, namespace });
             } else {
@@ -54,7 +55,7 @@ pub(super) fn list(
     Ok((segments, checkpoints))
 }
 
-fn look(disk: &dyn Disk, name: SegmentName) -> Found {
+fn look(disk: &dyn Disk, name: SegmentName) -> Result<Found, StoreError> {
     let read = || {
         let file = disk.open(name)?;
         let bytes = disk.len(&file)?;
@@ -64,10 +65,14 @@ fn look(disk: &dyn Disk, name: SegmentName) -> Found {
         let is_state = decoded.is_ok() && SegmentHeader::covered(&header).is_some();
         Ok::<_, std::io::Error>(Found { name, header: decoded, is_state, bytes })
     };
-    read().unwrap_or_else(|_| {
-        let header = Err(HeaderFault::Invalid("the file can't be read"));
-        Found { name, header, is_state: false, bytes: 0 }
-    })
+    match read() {
+        Ok(found) => Ok(found),
+        Err(error) if is_of_file(&error) => {
+            let header = Err(HeaderFault::Invalid("the file can't be read"));
+            Ok(Found { name, header, is_state: false, bytes: 0 })
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Leaves out the segments that a change of the number of cores has left.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use sutra_wire::AssociationKind;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -10,6 +11,9 @@ use serde::Serialize;
 pub enum Severity {
     /// Nothing that was stored is lost, and a start takes it in its stride.
     Harmless,
+    /// It is not what was written, and the next start makes it again: nothing that was stored is
+    /// lost.
+    Replaceable,
     /// Something that was stored can't be read, or a start refuses the store.
     Damage,
 }
@@ -70,6 +74,9 @@ pub struct LostRecord {
     /// An association's target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// An association's type, as a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub association: Option<u32>,
     /// What stands of it in what was salvaged, where that was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remains: Option<Remains>,
@@ -113,6 +120,7 @@ impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Severity::Harmless => "harmless",
+            Severity::Replaceable => "replaceable",
             Severity::Damage => "damage",
         })
     }
@@ -163,13 +171,16 @@ impl fmt::Display for Loss {
 
 impl fmt::Display for LostRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, namespace, id, name, target, remains } = self;
+        let Self { kind, namespace, id, name, target, association, remains } = self;
         write!(f, "the {kind} of {id}")?;
         if !name.is_empty() {
             write!(f, " ({name:?})")?;
         }
         if let Some(target) = target {
             write!(f, " to {target}")?;
+        }
+        if let Some(association) = association {
+            write!(f, " of type {}", AssociationKind(*association))?;
         }
         if !namespace.is_empty() {
             write!(f, " in namespace {namespace:?}")?;

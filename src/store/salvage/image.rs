@@ -4,7 +4,7 @@
 use std::io;
 use std::ops::Range;
 
-use sutra_runtime::{DataFile, RegionWriter};
+use sutra_runtime::{DataFile, RegionWriter, is_of_device};
 
 use crate::disk::{Disk, SegmentName};
 use crate::format::SEGMENT_HEADER;
@@ -29,7 +29,7 @@ impl Image {
     /// Reads a segment; `pace` is told of every step's bytes.
     ///
     /// # Errors
-    /// The file can't be opened, or is longer than a segment can be.
+    /// The file can't be opened, or is longer than a segment can be. Or the system lacks something.
     pub(super) fn read(
         disk: &dyn Disk,
         name: SegmentName,
@@ -38,7 +38,8 @@ impl Image {
         let file = disk.open(name)?;
         let length = disk.len(&file)?;
         if length > MOST {
-            return Err(io::Error::other(format!("a segment can't be {length} bytes long")));
+            let what = format!("a segment can't be {length} bytes long");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         let bytes = usize::try_from(length).unwrap_or_default();
         let mut writer = RegionWriter::new(bytes.max(SEGMENT_HEADER))?;
@@ -46,7 +47,7 @@ impl Image {
         let mut at = 0;
         while at < bytes {
             let to = (at + STEP).min(bytes);
-            read_step(disk, &file, at..to, &mut writer, &mut unreadable);
+            read_step(disk, &file, at..to, &mut writer, &mut unreadable)?;
             pace((to - at) as u64);
             at = to;
         }
@@ -66,15 +67,15 @@ fn read_step(
     step: Range<usize>,
     writer: &mut RegionWriter,
     unreadable: &mut Vec<Range<usize>>,
-) {
+) -> io::Result<()> {
     let into = &mut writer.writable()[step.clone()];
-    if disk.read(file, step.start as u64, into).is_ok() {
-        return;
+    if is_read(disk.read(file, step.start as u64, into))? {
+        return Ok(());
     }
     for at in step.clone().step_by(SMALL) {
         let small = at..(at + SMALL).min(step.end);
         let into = &mut writer.writable()[small.clone()];
-        if disk.read(file, at as u64, into).is_ok() {
+        if is_read(disk.read(file, at as u64, into))? {
             continue;
         }
         into.fill(0);
@@ -83,4 +84,26 @@ fn read_step(
             _ => unreadable.push(small),
         }
     }
+    Ok(())
+}
+
+/// Whether bytes were read; `false` where the file is at fault.
+fn is_read(read: io::Result<()>) -> io::Result<bool> {
+    match read {
+        Ok(()) => Ok(true),
+        Err(error) if is_of_file(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an error says that a file is not as it was written. Any other, such as a lack of
+/// descriptors, of memory or of a permission, says nothing of what is on the disk.
+pub(crate) fn is_of_file(error: &io::Error) -> bool {
+    let kinds = [
+        io::ErrorKind::NotFound,
+        io::ErrorKind::InvalidData,
+        io::ErrorKind::UnexpectedEof,
+        io::ErrorKind::NotADirectory,
+    ];
+    is_of_device(error) || kinds.contains(&error.kind())
 }

@@ -7,11 +7,11 @@ use sutra_wire::CoreLayout;
 use super::facts::Facts;
 use super::files::Found;
 use super::finding::{Finding, Severity, damage};
-use super::image::Image;
+use super::image::{Image, is_of_file};
 use super::judge::{Kind, PUT_BACK, REPAIR, Segment, State};
 use super::scan::{Frame, Piece, scan};
 use super::seed;
-use super::watch::{Advance, Watch};
+use super::watch::{Advance, Watch, ended};
 use crate::StoreError;
 use crate::disk::{Disk, SegmentName};
 use crate::format::{HeaderFault, SEGMENT_HEADER, SegmentHeader, is_zero};
@@ -43,8 +43,7 @@ impl Reader<'_> {
             return Ok(Vec::new());
         }
         let last = segments.keys().next_back().copied();
-        let blocks: Vec<_> =
-            segments.values().filter_map(|found| Some(found.header.as_ref().ok()?.block)).collect();
+        let blocks = blocks_of(&segments);
         let (mut all, mut next) = (Vec::new(), facts.segments().start);
         let end = if self.is_to_mark { self.mark.segment } else { u32::MAX };
         for (number, found) in segments.into_iter().filter(|(number, _)| *number <= end) {
@@ -59,7 +58,7 @@ impl Reader<'_> {
             };
             let image = Image::read(self.disk, name, &mut pace);
             if !goes_on {
-                return Err(StoreError::Option("it was ended before all was read".to_owned()));
+                return Err(ended());
             }
             let state = match image {
                 Ok(mut image) => {
@@ -68,10 +67,11 @@ impl Reader<'_> {
                     }
                     self.state(&found, &mut image, is_last, &blocks, facts, findings)
                 }
-                Err(error) => {
+                Err(error) if is_of_file(&error) => {
                     findings.push(damage(&name.to_string(), error.to_string(), PUT_BACK));
                     State::Closed
                 }
+                Err(error) => return Err(error.into()),
             };
             all.push(Segment { name, number, state });
         }
@@ -167,8 +167,8 @@ impl Reader<'_> {
             });
             return State::HalfMade;
         }
-        let found = blocks.iter().copied().chain([4096, 512]).find_map(|block| {
-            let (block, first) = (block as usize, SEGMENT_HEADER.max(block as usize));
+        let found = blocks.iter().find_map(|block| {
+            let (block, first) = (*block as usize, SEGMENT_HEADER.max(*block as usize));
             let seed = seed::find(bytes, first, block, self.shard)?;
             let (shard, layout) = (self.shard, self.layout);
             let frame = Frame { seed, block, first, shard, layout, is_unordered: true };
@@ -185,4 +185,16 @@ impl Reader<'_> {
         let pieces = scan(bytes, &frame, &mut |entry, place| facts.meet(self.shard, entry, place));
         State::Read { pieces, kind: Kind::Unknown }
     }
+}
+
+/// The blocks that a segment without header may have: those of the others first, each once.
+fn blocks_of(segments: &BTreeMap<u32, Found>) -> Vec<u32> {
+    let known = segments.values().filter_map(|found| Some(found.header.as_ref().ok()?.block));
+    let mut blocks = Vec::new();
+    for block in known.chain([4096, 512]) {
+        if !blocks.contains(&block) {
+            blocks.push(block);
+        }
+    }
+    blocks
 }

@@ -22,9 +22,11 @@ use crate::format::{
 };
 use crate::recovery::MAX_SEQUENCE;
 
-/// How often the bytes of a broken stretch may be gone through in search of entries. A stretch that
-/// is made to look like many long entries costs no more than this.
-const PATIENCE: usize = 16;
+/// How many bytes may be gone through in search of what is whole in so many. Bytes that are made to
+/// look like many long entries cost no more than this.
+pub(super) fn patience(bytes: usize) -> usize {
+    16 * bytes + (1 << 20)
+}
 
 /// How a segment is read.
 #[derive(Clone, Copy, Debug)]
@@ -134,9 +136,9 @@ pub(crate) fn scan(
     let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let end = used.next_multiple_of(frame.block).min(bytes.len());
     let mut pieces = Vec::new();
-    let mut at = frame.first;
+    let (mut at, mut patience) = (frame.first, patience(bytes.len()));
     while at < end {
-        let piece = match whole(bytes, at, frame) {
+        let piece = match whole(bytes, at, frame, &mut patience) {
             Ok(run) => Piece::Run(run),
             Err(fault) => Piece::Broken(broken(bytes, at..end, frame, fault)),
         };
@@ -279,12 +281,17 @@ fn check(entry: &Entry<'_>, frame: &Frame) -> Result<(), String> {
 }
 
 /// The commit that stands whole at a place, or why none does.
-fn whole(bytes: &[u8], at: usize, frame: &Frame) -> Result<Run, Flaw> {
+fn whole(bytes: &[u8], at: usize, frame: &Frame, patience: &mut usize) -> Result<Run, Flaw> {
     let rest = &bytes[at..];
-    let first = Entry::parse(frame.seed, rest).map_err(|what| Flaw::torn(at, what))?;
-    let Some(body) = CommitBody::of(&first) else {
+    // It has its length before its checksum is computed.
+    let claimed = Entry::parse_without_crc(rest).and_then(|entry| CommitBody::of(&entry));
+    let Some(body) = claimed else {
         return Err(Flaw::torn(at, "this is not the start of a commit"));
     };
+    Entry::parse(frame.seed, rest).map_err(|what| Flaw::torn(at, what))?;
+    *patience = patience
+        .checked_sub((body.bytes as usize).min(rest.len()))
+        .ok_or_else(|| Flaw::torn(at, "too many commits in this segment are not whole"))?;
     let expected = Expected {
         shard: frame.shard,
         number: body.number,
@@ -321,8 +328,10 @@ fn head_at(bytes: &[u8], at: usize, frame: &Frame) -> Option<Head> {
     if rest.len() < COMMIT_ENTRY || rest[8] != KIND_COMMIT {
         return None;
     }
+    // It has its length before its checksum is computed.
+    let claimed = Entry::parse_without_crc(rest)?;
+    let body = CommitBody::of(&claimed)?;
     let entry = Entry::parse(frame.seed, rest).ok()?;
-    let body = CommitBody::of(&entry)?;
     (entry.header.owner == frame.shard && body.number > 0).then_some(Head { body, crc: entry.crc })
 }
 
@@ -377,6 +386,7 @@ fn hole(bytes: &[u8], range: Range<usize>, begins_with_commit: bool) -> Hole {
             id: id.to_string(),
             name: name.to_owned(),
             target: target.map(|(target, _)| target.to_string()),
+            association: target.map(|(_, association)| association),
             remains: None,
         })
     });
@@ -391,7 +401,7 @@ fn find_entries(
     head: Option<Head>,
 ) -> Vec<Found> {
     let mut entries = Vec::new();
-    let mut patience = PATIENCE * within.len() + (1 << 20);
+    let mut patience = patience(within.len());
     let (mut at, mut sequence) = (within.start, 0);
     while at + ENTRY_HEADER <= within.end {
         let found = entry_at(&bytes[at..within.end], frame, head, &mut patience)

@@ -4,6 +4,7 @@
 //! with: the checksum's register is turned back byte by byte. One entry gives a candidate, and the
 //! entry behind it confirms it.
 
+use super::scan::patience;
 use crate::format::{COMMIT_ENTRY, CommitBody, ENTRY_HEADER, Entry, Seed};
 
 /// The polynomial of crc32c (Castagnoli), bits reversed.
@@ -56,14 +57,17 @@ fn seed_of(bytes: &[u8]) -> Option<Seed> {
 }
 
 /// The seed of a segment in whose `bytes` a commit of this shard begins at a multiple of `block`,
-/// behind the header, with a whole entry behind its Commit entry.
+/// behind the header, with a whole entry behind its Commit entry. Gives up where too many seem to.
 pub(super) fn find(bytes: &[u8], first: usize, block: usize, shard: u16) -> Option<Seed> {
+    let mut patience = patience(bytes.len());
     (first..bytes.len()).step_by(block).find_map(|at| {
         let commit = bytes.get(at..)?;
         let head = Entry::parse_without_crc(commit)?;
         CommitBody::of(&head).filter(|_| head.header.owner == shard)?;
         let seed = seed_of(commit)?;
-        Entry::parse(seed, commit.get(COMMIT_ENTRY..)?).ok().map(|_| seed)
+        let behind = commit.get(COMMIT_ENTRY..)?;
+        patience = patience.checked_sub(Entry::parse_without_crc(behind)?.bytes())?;
+        Entry::parse(seed, behind).ok().map(|_| seed)
     })
 }
 

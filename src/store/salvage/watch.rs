@@ -1,5 +1,7 @@
 //! How a long reading is watched.
 
+use crate::StoreError;
+
 /// How far a long reading has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Advance {
@@ -13,3 +15,8 @@ pub struct Advance {
 
 /// Told of every step; says whether to go on.
 pub type Watch<'a> = &'a mut dyn FnMut(Advance) -> bool;
+
+/// Whoever watches has ended it.
+pub(super) fn ended() -> StoreError {
+    StoreError::Option("it was ended before all was read".to_owned())
+}

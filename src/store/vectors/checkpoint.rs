@@ -32,21 +32,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::checks::Checks;
+use super::claims::{
+    BROKEN, Claims, HEADER, MAGIC, MEMBER, Origin, VERSION, field, most_bytes, too_short,
+};
 use super::coarse::{CONNECTIVITY, Coarse, EXPANSION, Joined, Member};
 use crate::StoreError;
 use crate::disk::{CheckpointName, Disk};
 use crate::namespaces::NamespaceId;
 
-const MAGIC: [u8; 8] = *b"SUTRAVEC";
-/// To be raised with every change of what is in the file, usearch's part of it included.
-const VERSION: u32 = 2;
-const HEADER: usize = 64;
-const MEMBER: usize = 32;
 const STRAY: u32 = 1;
 const UNCHECKED: u32 = 2;
-/// The most that usearch stores of a vector beside its numbers, generously: its links take some 150
-/// bytes.
-const LINKS: u64 = 1024;
 
 /// Where a shard's checkpoints are.
 pub(crate) struct Checkpoints {
@@ -95,8 +90,8 @@ impl Checkpoint {
     /// It can't be read, is damaged, or belongs to something else: it is to be ignored.
     pub(super) fn read(&self, most: u64) -> Result<Option<Coarse>, StoreError> {
         let Self { disk, origin } = self;
-        let each = u64::from(origin.dimension) + LINKS + MEMBER as u64;
-        let Some(bytes) = disk.read_checkpoint(origin.name, HEADER as u64 + most * each)? else {
+        let most = most_bytes(most, origin.dimension);
+        let Some(bytes) = disk.read_checkpoint(origin.name, most)? else {
             return Ok(None);
         };
         let file = || disk.folder().join(origin.name.to_string());
@@ -115,14 +110,6 @@ impl Checkpoint {
         let head = encode(&self.origin, sequence, &Contents::of(coarse), &index);
         Ok(self.disk.replace_checkpoint(self.origin.name, &[&head, &index])?)
     }
-}
-
-/// Whose checkpoint it is to be.
-#[derive(Clone, Copy, Debug)]
-struct Origin {
-    store: u64,
-    name: CheckpointName,
-    dimension: u32,
 }
 
 /// What is said of the vectors of an index.
@@ -187,69 +174,19 @@ fn encode(origin: &Origin, sequence: u64, contents: &Contents, index: &[u8]) -> 
     bytes
 }
 
-/// Looks at a checkpoint that is to be a store's: what is wrong with it, and whether that is
-/// damage, and not another version's or another store's.
-pub(crate) fn inspect(
-    bytes: &[u8],
-    store: u64,
-    name: CheckpointName,
-) -> Result<(), (bool, String)> {
-    let header = bytes.first_chunk::<HEADER>();
-    let is_whole = header.is_some_and(|header| {
-        let mut blank = *header;
-        blank[12..16].fill(0);
-        header[..8] == MAGIC && crc32c::crc32c(&blank) == u32::from_le_bytes(field(header, 12))
-    });
-    let dimension = header.map_or(0, |header| u32::from_le_bytes(field(header, 32)));
-    let body = header.map_or(0, |header| u32::from_le_bytes(field(header, 56)));
-    let is_damaged = !is_whole || crc32c::crc32c(&bytes[HEADER..]) != body;
-    decode(bytes, &Origin { store, name, dimension }).map(drop).map_err(|what| (is_damaged, what))
-}
-
-fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    bytes[at..at + N].try_into().expect("a range of N bytes")
-}
-
 /// The parts of a file whose checksums hold and which says that it is what is asked for; otherwise
 /// what is wrong.
 fn decode<'a>(bytes: &'a [u8], origin: &Origin) -> Result<Parts<'a>, String> {
     let Some((header, body)) = bytes.split_first_chunk::<HEADER>() else {
-        return Err(format!("it has {} bytes, its header alone has {HEADER}", bytes.len()));
+        return Err(too_short(bytes.len()));
     };
-    if field(header, 0) != MAGIC {
-        return Err("it does not begin as a checkpoint does".into());
-    }
-    let version = u32::from_le_bytes(field(header, 8));
-    if version != VERSION {
-        return Err(format!("its format is {version}, this version writes {VERSION}"));
-    }
-    let mut blank = *header;
-    blank[12..16].fill(0);
-    if crc32c::crc32c(&blank) != u32::from_le_bytes(field(header, 12)) {
-        return Err("the checksum of its header does not hold".into());
-    }
-    let number = |at| u64::from(u32::from_le_bytes(field(header, at)));
-    let short = |at| u64::from(u16::from_le_bytes(field(header, at)));
-    let claims = [
-        ("store", u64::from_le_bytes(field(header, 16)), origin.store),
-        ("namespace", number(24), u64::from(origin.name.namespace)),
-        ("shard", short(28), u64::from(origin.name.shard)),
-        ("connectivity", short(30), CONNECTIVITY as u64),
-        ("dimension", number(32), u64::from(origin.dimension)),
-        ("expansion", number(36), EXPANSION as u64),
-    ];
-    if let Some((what, found, expected)) =
-        claims.into_iter().find(|(_, found, expected)| found != expected)
-    {
-        return Err(format!("its {what} is {found}, not {expected}"));
-    }
-    let count = u64::from_le_bytes(field(header, 40));
+    let Claims { count, crc } = Claims::of(header, origin)?;
     let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(MEMBER));
     let Some((members, index)) = length.and_then(|length| body.split_at_checked(length)) else {
         return Err(format!("it ends before its {count} vectors do"));
     };
-    if crc32c::crc32c(body) != u32::from_le_bytes(field(header, 56)) {
-        return Err("the checksum of its contents does not hold".into());
+    if crc32c::crc32c(body) != crc {
+        return Err(BROKEN.into());
     }
     let (rows, _) = members.as_chunks::<MEMBER>();
     let mut members = Vec::with_capacity(rows.len());

@@ -59,7 +59,7 @@ pub(super) struct Source {
     pub(super) files: Vec<String>,
 }
 
-fn options(cores: usize) -> OpenOptions {
+pub(super) fn options(cores: usize) -> OpenOptions {
     OpenOptions {
         cores,
         durability: Durability::Always,
@@ -187,6 +187,23 @@ impl Source {
         fs::write(folder.join(name.to_string()), sample_checkpoint(store.store_id, name)).unwrap();
         drop(store);
         Self::of(folder, cores)
+    }
+
+    /// Makes a store of one association of each of so many types, between the same two concepts.
+    pub(super) fn make_of_edges(folder: &Path, types: u32) -> Self {
+        let mut store = opened(folder, 1).unwrap();
+        for kind in 0..types {
+            let ends = AssociationRecord { source: [1; 16], target: [2; 16], ..Default::default() };
+            let edge = AssociationRecord { kind, ..ends };
+            let bytes = archive(&edge);
+            let record = Checked::new(&bytes).unwrap();
+            store.shards[0].associate(record, NamespaceId::DEFAULT, ()).unwrap();
+            write(&mut store.shards[0]);
+        }
+        store.shards.clear();
+        store.keeper.close().unwrap();
+        drop(store);
+        Self::of(folder, 1)
     }
 
     fn of(folder: &Path, cores: usize) -> Self {
