@@ -84,7 +84,8 @@ fn remedy(error: &RuntimeError) -> &'static str {
         RuntimeError::Blocked { .. } => {
             "allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp profile: \
              `docker run --security-opt seccomp=PROFILE.json`, Kubernetes \
-             securityContext.seccompProfile, systemd SystemCallFilter=@system-service @io-uring"
+             securityContext.seccompProfile, systemd SystemCallFilter=@system-service \
+             io_uring_setup io_uring_enter io_uring_register"
         }
         RuntimeError::LockedMemory { .. } => {
             "ulimit -l unlimited; systemd LimitMEMLOCK=infinity; docker run --ulimit memlock=-1; \

@@ -17,7 +17,8 @@ HERE = Path(__file__).resolve().parent.parent
 
 # What is shorter in the copy. Nothing else is changed: no expression's name, label or threshold.
 SCRAPE = ("15s", "3s")
-FOR = {"1m": "6s", "2m": "6s", "5m": "6s", "10m": "6s", "15m": "6s", "30m": "30s", "6h": "30s"}
+FOR = {"1m": "6s", "2m": "6s", "5m": "6s", "10m": "6s", "15m": "6s", "30m": "30s",
+       "1h": "30s", "6h": "30s"}
 WINDOWS = {"2m": "12s", "5m": "20s", "15m": "60s", "30m": "30s", "6h": "30s"}
 # How far ahead a disk's forecast looks. The memory's looks 4 hours ahead here, too.
 AHEAD = {"4 * 3600": "120", "3 * 86400": "200"}
