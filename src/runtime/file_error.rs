@@ -38,6 +38,11 @@ pub(crate) fn os_error(error: &io::Error) -> Option<i32> {
     }
 }
 
+/// The system's number of an error; that of an input/output error where it has none.
+pub fn error_number(error: &io::Error) -> i32 {
+    os_error(error).unwrap_or(libc::EIO)
+}
+
 /// Whether there were no file descriptors left, of the process or of the host.
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(os_error(error), Some(libc::EMFILE | libc::ENFILE))

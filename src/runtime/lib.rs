@@ -54,7 +54,9 @@ pub use cpus::{Cores, allowed_cpus, available_cpus, cpu_quota};
 pub use data_file::{DataFile, Durability};
 pub use error::{RuntimeError, StartError};
 pub use event::{Event, ListenerId, Next, PeerAddr, ReceiveEnd};
-pub use file_error::{in_context, is_of_device, is_out_of_descriptors, is_out_of_space};
+pub use file_error::{
+    error_number, in_context, is_of_device, is_out_of_descriptors, is_out_of_space,
+};
 pub use folder::{FileIdentity, Folder};
 pub use handler::Handler;
 pub use histogram::Histogram;

@@ -84,8 +84,7 @@ impl Plan {
     pub(crate) fn of(seed: u64, cores: Option<usize>) -> Plan {
         let random = &mut Random::of(seed, Stream::Plan, 0);
         let crowd = crowd(seed);
-        let drawn = *random.pick(&[1, 1, 2, 2, 2, 3, 4]);
-        let drawn = if crowd > 0 { drawn.min(2) } else { drawn };
+        let drawn = (*random.pick(&[1, 1, 2, 2, 2, 3, 4])).min(if crowd > 0 { 2 } else { 4 });
         let is_told = cores.is_some();
         let cores = cores.unwrap_or(drawn);
         let crowd = crowd * cores as u64;

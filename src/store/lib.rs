@@ -32,6 +32,7 @@ mod lock;
 mod log;
 mod log_check;
 mod log_memory;
+mod lost_commits;
 mod manifest;
 mod marks;
 mod namespaces;

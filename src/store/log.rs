@@ -359,9 +359,9 @@ impl<T> Log<T> {
         self.preparation.is_behind()
     }
 
-    /// Whether commits that were written may be lost, which is told once.
-    pub(crate) fn has_lost(&self) -> bool {
-        self.preparation.has_lost()
+    /// Why commits that were written may be lost, which is told once.
+    pub(crate) fn take_lost(&self) -> Option<io::Error> {
+        self.preparation.take_lost()
     }
 
     /// Why log space could not be made ready, if it could not: what writes are told.

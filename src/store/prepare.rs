@@ -7,18 +7,18 @@
 //!
 //! A job syncs the file that it makes longer. Where commits go through the page cache, that sync
 //! covers theirs, too. One that fails may have lost them, and nobody else may be told. So the log
-//! can't be trusted then ([`Preparation::has_lost`]).
+//! can't be trusted then ([`Preparation::take_lost`]).
 
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use sutra_runtime::{DataFile, RegionSlice, WriteMode, is_out_of_space};
 
 use crate::StoreError;
 use crate::disk::{Clock, Disk, SegmentName};
 use crate::format::SEGMENT_HEADER;
+use crate::lost_commits::LostCommits;
 use crate::outcome::Refusal;
 use crate::pages::Pages;
 use crate::segment::Segment;
@@ -107,7 +107,7 @@ pub(crate) struct Preparation {
     /// What is to be written first.
     spoiled: Option<Spoiled>,
     /// Whether commits that were written may be lost. Set by a job, as soon as it is known.
-    may_have_lost: Arc<AtomicBool>,
+    lost: LostCommits,
 }
 
 impl Preparation {
@@ -132,7 +132,7 @@ impl Preparation {
             wanted_spare: 0,
             failure: None,
             spoiled: None,
-            may_have_lost: Arc::default(),
+            lost: LostCommits::default(),
         }
     }
 
@@ -141,9 +141,9 @@ impl Preparation {
         self.spoiled.is_some()
     }
 
-    /// Whether commits that were written may be lost, which is told once.
-    pub(crate) fn has_lost(&self) -> bool {
-        self.may_have_lost.swap(false, Ordering::AcqRel)
+    /// Why commits that were written may be lost, which is told once.
+    pub(crate) fn take_lost(&self) -> Option<io::Error> {
+        self.lost.take()
     }
 
     /// The disk refused a write: what it may have left in this range of a file is overwritten
@@ -250,8 +250,8 @@ impl Preparation {
         }
         let task = self.next_task(active, tail)?;
         self.running = true;
-        let may_have_lost = Arc::clone(&self.may_have_lost);
-        Some(PrepareJob { disk: Arc::clone(&self.disk), task, may_have_lost })
+        let lost = self.lost.clone();
+        Some(PrepareJob { disk: Arc::clone(&self.disk), task, lost })
     }
 
     fn next_task(&mut self, active: &mut Segment, tail: usize) -> Option<PrepareTask> {
@@ -364,7 +364,7 @@ enum PrepareDone {
 pub struct PrepareJob {
     disk: Arc<dyn Disk>,
     task: PrepareTask,
-    may_have_lost: Arc<AtomicBool>,
+    lost: LostCommits,
 }
 
 /// The end of a [`PrepareJob`], for [`crate::Shard::prepared`].
@@ -393,7 +393,7 @@ impl PrepareJob {
             && covers_commits
             && !is_out_of_space(error)
         {
-            self.may_have_lost.store(true, Ordering::Release);
+            self.lost.tell(error);
         }
         Prepared { outcome }
     }

@@ -310,10 +310,10 @@ impl<T> Shard<T> {
 
     /// A job's sync may have failed, and commits be lost, before the shard hears of its end.
     fn check_lost(&mut self) {
-        let what = match (self.log.has_lost(), self.marking.has_lost()) {
-            (true, _) => "a sync failed while log space was made ready",
-            (false, true) => "a sync of a full segment failed",
-            (false, false) => return,
+        let what = match (self.log.take_lost(), self.marking.take_lost()) {
+            (Some(error), _) => format!("a sync failed while log space was made ready: {error}"),
+            (None, Some(error)) => format!("a sync of a full segment failed: {error}"),
+            (None, None) => return,
         };
         self.fail(&io::Error::other(what));
     }

@@ -25,8 +25,9 @@ pub(crate) const ALL: &[Setting] = &[
         name: "affinity",
         group: Group::Cgroup,
         why: "The server has a core for each CPU that it may use, and a store keeps the number of \
-              cores that it was made with.",
-        effect: "A store that was made under a narrow mask keeps few cores on every host.",
+              cores that it was made with, unless `--cores` names another.",
+        effect: "A store that was made under a narrow mask keeps few cores on every host until a \
+                 start names more.",
         source: "src/cli/README.md, setting `cores`; src/store/README.md",
         look: affinity,
         tuning: None,

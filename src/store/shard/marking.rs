@@ -9,8 +9,8 @@
 //! (fsync(2)). So what was acknowledged since the last good one is written again, from the log's
 //! memory, before any more is taken.
 
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use sutra_runtime::DataFile;
 
@@ -18,6 +18,7 @@ use crate::StoreError;
 use crate::keeper::Keeper;
 use crate::log::Reached;
 use crate::log_memory::LogMemory;
+use crate::lost_commits::LostCommits;
 use crate::marks::{LogPart, Position};
 use crate::progress::Progress;
 
@@ -46,7 +47,7 @@ pub(super) struct Marking {
     /// Whether a [`MarkJob`] is under way.
     is_marking: bool,
     /// Whether a job's sync failed. Set by the job, as soon as it is known.
-    may_have_lost: Arc<AtomicBool>,
+    lost: LostCommits,
 }
 
 impl Marking {
@@ -75,14 +76,14 @@ impl Marking {
             full: None,
             is_to_raise: false,
             is_marking: false,
-            may_have_lost: Arc::default(),
+            lost: LostCommits::default(),
         }
     }
 
-    /// Whether a job has found that commits may be lost, which is told once. Its end may come only
+    /// Why commits may be lost, as a job has found, which is told once. Its end may come only
     /// after a sync of the core's own that succeeds, as the kernel has let go of them.
-    pub(super) fn has_lost(&self) -> bool {
-        self.may_have_lost.swap(false, Ordering::AcqRel)
+    pub(super) fn take_lost(&self) -> Option<io::Error> {
+        self.lost.take()
     }
 
     /// Whether commits are on stable storage when they land.
@@ -165,8 +166,8 @@ impl Marking {
 
     fn job(&mut self, task: MarkTask) -> MarkJob {
         self.is_marking = true;
-        let may_have_lost = Arc::clone(&self.may_have_lost);
-        MarkJob { keeper: Arc::clone(&self.keeper), shard: self.shard, task, may_have_lost }
+        let lost = self.lost.clone();
+        MarkJob { keeper: Arc::clone(&self.keeper), shard: self.shard, task, lost }
     }
 
     /// The next job for a full segment, if there is one and no other is under way.
@@ -242,7 +243,7 @@ pub struct MarkJob {
     keeper: Arc<Keeper>,
     shard: u16,
     task: MarkTask,
-    may_have_lost: Arc<AtomicBool>,
+    lost: LostCommits,
 }
 
 /// What is known by a job's end.
@@ -280,7 +281,7 @@ pub struct Marked {
 impl MarkJob {
     /// Does it.
     pub fn run(self) -> Marked {
-        let Self { keeper, shard, task, may_have_lost } = self;
+        let Self { keeper, shard, task, lost } = self;
         let outcome = match task {
             MarkTask::Sync(reached) if keeper.progress(shard).durable() < reached.position => {
                 keeper.sync_files(shard, reached.position).map(|()| MarkDone::Synced(reached))
@@ -298,8 +299,11 @@ impl MarkJob {
                 Ok(MarkDone::Raised)
             }
         };
-        if outcome.is_err() {
-            may_have_lost.store(true, Ordering::Release);
+        if let Err(error) = &outcome {
+            match error {
+                StoreError::Io { source } => lost.tell(source),
+                other => lost.tell(&io::Error::other(other.to_string())),
+            }
         }
         Marked { outcome }
     }
