@@ -191,7 +191,7 @@ fn requests(all: &CoreStats) -> Vec<Metric> {
         ),
         Metric::labelled(
             "sutra_request_duration_seconds",
-            "From the arrival of a request to the sending of its answer",
+            "From when a core reads a request to the sending of its answer",
             "operation",
             latencies,
         ),
