@@ -336,7 +336,7 @@ pub struct NodesRequest {
     pub agent_id: String,
     /// Only nodes whose ids come behind this one; empty for the first page.
     pub after: String,
-    /// At most this many, 0 for as many as a reply may hold ([`limits::MAX_GRID_PAGE`]).
+    /// At most this many, 0 for as many as a reply may hold ([`crate::limits::MAX_GRID_PAGE`]).
     pub limit: u32,
 }
 
@@ -356,7 +356,7 @@ pub struct Nodes {
 pub struct AgentsRequest {
     /// Only agents whose names come behind this one; empty for the first page.
     pub after: String,
-    /// At most this many, 0 for as many as a reply may hold ([`limits::MAX_GRID_PAGE`]).
+    /// At most this many, 0 for as many as a reply may hold ([`crate::limits::MAX_GRID_PAGE`]).
     pub limit: u32,
 }
 

@@ -117,8 +117,9 @@ pub(super) fn reshard(
         }
         Err(source) => {
             // At once, as it may be in the way of whatever else needs space. What this leaves the
-            // next start removes.
-            let _ = give_up(&**disk, begun);
+            // next start removes. The new manifest may be there, where only its folder's sync
+            // failed: nothing that it names is removed before the old one is back.
+            let _ = begun.write(&**disk).and_then(|()| give_up(&**disk, begun));
             let folder = disk.folder().to_owned();
             Err(StoreError::Resharding { folder, stored, asked, source: Box::new(source) })
         }

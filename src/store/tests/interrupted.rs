@@ -33,6 +33,8 @@ struct CutDisk {
     cut_at: usize,
     /// Whether operations that only read count too.
     reads: bool,
+    /// Whether nothing but the manifest's replacements counts, and fails.
+    manifests_alone: bool,
     synced: Mutex<HashSet<PathBuf>>,
 }
 
@@ -55,12 +57,26 @@ impl CutDisk {
             operations: AtomicUsize::new(0),
             cut_at,
             reads,
+            manifests_alone: false,
             synced: Mutex::default(),
         })
     }
 
+    /// A disk on which the manifest's replacement of this number is done and told as failed, and
+    /// later ones are not done; all else is.
+    fn without_manifests(folder: &Path, cut_at: usize) -> Arc<Self> {
+        let disk = Self::open(folder, Durability::Always, cut_at, Left::All, false);
+        let mut disk = Arc::into_inner(disk).expect("nobody else has it yet");
+        disk.manifests_alone = true;
+        Arc::new(disk)
+    }
+
     /// What becomes of the next operation: all of it, or what is left of it.
     fn next(&self) -> (Left, io::Result<()>) {
+        if self.manifests_alone { (Left::All, Ok(())) } else { self.next_counted() }
+    }
+
+    fn next_counted(&self) -> (Left, io::Result<()>) {
         match self.operations.fetch_add(1, Ordering::Relaxed) {
             number if number < self.cut_at => (Left::All, Ok(())),
             number if number == self.cut_at => (self.left, Err(gone())),
@@ -96,7 +112,7 @@ impl Disk for CutDisk {
         self.read(|| self.disk.read_manifest())
     }
     fn replace_manifest(&self, bytes: &[u8]) -> io::Result<()> {
-        let (left, result) = self.next();
+        let (left, result) = self.next_counted();
         match left {
             Left::Nothing => {}
             Left::Half => {
@@ -409,5 +425,22 @@ fn a_change_of_the_number_of_cores_can_be_interrupted_anywhere() {
             let report = sutra_store::verify(folder.path(), &mut |_| true).unwrap();
             assert!(report.findings.is_empty(), "{cut}: {:?}", report.findings);
         });
+    }
+}
+
+#[test]
+fn a_manifest_that_is_there_and_was_told_as_failed_keeps_all_that_it_names() {
+    for (from, to) in [(1, 3), (3, 2)] {
+        for cut_at in 0..4 {
+            let folder = folder();
+            let (old, new) = (options(from, Durability::Always), options(to, Durability::Always));
+            let mut world = World::open_with(folder.path(), &old).unwrap();
+            write_commits(&mut world, 0..20);
+            world.stop();
+            drop(World::open_on(CutDisk::without_manifests(folder.path(), cut_at), &new));
+            let mut world = World::open_with(folder.path(), &new)
+                .unwrap_or_else(|error| panic!("{from} to {to}, {cut_at}: {error}"));
+            holds(&mut world, 20);
+        }
     }
 }
