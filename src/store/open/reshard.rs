@@ -40,7 +40,7 @@ pub(super) fn give_up(disk: &dyn Disk, manifest: Manifest) -> Result<Manifest, S
     let begun = manifest.resharding().filter(|begun| begun.segment > manifest.first());
     let Some(begun) = begun else { return Ok(manifest) };
     tracing::info!("removing what an interrupted change of the number of cores has made");
-    clear(disk, begun.folders, manifest.cores(), |number| number >= begun.segment)?;
+    clear(disk, &manifest, begun.folders)?;
     let manifest = manifest.with_resharding(None);
     manifest.write(disk)?;
     Ok(manifest)
@@ -50,9 +50,8 @@ pub(super) fn give_up(disk: &dyn Disk, manifest: Manifest) -> Result<Manifest, S
 /// tried again by the next start.
 pub(super) fn conclude(disk: &dyn Disk, keeper: &Keeper) {
     let mut manifest = keeper.lock();
-    let (first, cores) = (manifest.first(), manifest.cores());
     let Some(done) = manifest.resharding() else { return };
-    let cleared = clear(disk, done.folders, cores, |number| number < first).and_then(|()| {
+    let cleared = clear(disk, &manifest, done.folders).and_then(|()| {
         keeper.replace(&mut manifest, |manifest| *manifest = manifest.with_resharding(None))
     });
     if let Err(error) = cleared {
@@ -60,17 +59,14 @@ pub(super) fn conclude(disk: &dyn Disk, keeper: &Keeper) {
     }
 }
 
-/// Removes segments by their numbers, and the folders of shards that are none.
-fn clear(
-    disk: &dyn Disk,
-    folders: u16,
-    cores: usize,
-    is_left: impl Fn(u32) -> bool,
-) -> Result<(), StoreError> {
+/// Removes the segments that are not the store's by their numbers, and the folders of shards that
+/// it has not.
+fn clear(disk: &dyn Disk, manifest: &Manifest, folders: u16) -> Result<(), StoreError> {
+    let (ours, cores) = (manifest.segments(), manifest.cores());
     for shard in 0..folders {
         let Some(files) = disk.list(shard)? else { continue };
         let names = files.iter().filter_map(|file| SegmentName::parse(shard, file));
-        let mut left: Vec<_> = names.filter(|name| is_left(name.number)).collect();
+        let mut left: Vec<_> = names.filter(|name| !ours.contains(&name.number)).collect();
         left.sort_unstable();
         for name in left {
             disk.remove(name)?;
@@ -95,7 +91,9 @@ pub(super) fn reshard(
     let old = read(disk, clock, &manifest, segment_bytes)?;
     let total = old.iter().map(Visible::count).sum();
     tracing::info!(from = stored, to = asked, entries = total, "changing the number of cores");
-    let folders = cores.max(u16::try_from(stored).unwrap_or(u16::MAX));
+    // What a change before this one was made of may still be there, in more folders.
+    let left = manifest.resharding().map_or(0, |left| left.folders);
+    let folders = cores.max(left).max(u16::try_from(stored).unwrap_or(u16::MAX));
     let segment = next_number(&**disk, folders)?;
     let begun = manifest.with_resharding(Some(Resharding { folders, segment }));
     let made = begun.write(&**disk).and_then(|()| {

@@ -401,16 +401,22 @@ fn a_clean_stop_can_be_interrupted_anywhere() {
     }
 }
 
+fn is_there(folder: &Path, beginning: &str) -> bool {
+    let beginning = folder.join(beginning).to_str().unwrap().to_owned();
+    files(folder).keys().any(|path| path.to_str().unwrap().starts_with(&beginning))
+}
+
 #[test]
 fn a_change_of_the_number_of_cores_can_be_interrupted_anywhere() {
-    for (from, to) in [(1, 3), (3, 2)] {
+    for (from, to) in [(1, 3), (3, 2), (4, 1)] {
         let folder = folder();
         let (old, new) = (options(from, Durability::Always), options(to, Durability::Always));
         let mut world = World::open_with(folder.path(), &old).unwrap();
         write_commits(&mut world, 0..20);
         world.stop();
         let start = |disk: Arc<CutDisk>| drop(World::open_on(disk, &new));
-        let mut next = [&new, &old].into_iter().cycle();
+        let other = options(2, Durability::Always);
+        let mut next = [&new, &old, &other].into_iter().cycle();
         cut_at_every_operation(folder.path(), &new, false, start, |cut| {
             // The next start goes on, or goes back to what it was.
             let options = next.next().unwrap();
@@ -424,6 +430,9 @@ fn a_change_of_the_number_of_cores_can_be_interrupted_anywhere() {
             drop(world);
             let report = sutra_store::verify(folder.path(), &mut |_| true).unwrap();
             assert!(report.findings.is_empty(), "{cut}: {:?}", report.findings);
+            let shards = (options.cores..8).map(|shard| format!("shard-{shard:03}/segment"));
+            let left: Vec<_> = shards.filter(|shard| is_there(folder.path(), shard)).collect();
+            assert!(left.is_empty(), "{cut}: {left:?} is no shard's");
         });
     }
 }
