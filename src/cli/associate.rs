@@ -3,13 +3,12 @@
 use clap::Args;
 use serde::Serialize;
 use sutra_client::{Association, Client};
-use sutra_wire::AssociationKind;
 
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
 use crate::printable::name;
-use crate::target::{Place, Server};
-use crate::values::{field, share};
+use crate::target::{NamedAssociation, Place, Server};
+use crate::values::share;
 
 #[derive(Args, Debug)]
 #[command(
@@ -18,19 +17,8 @@ use crate::values::{field, share};
     confidence, even where none is given. The answer says what was replaced."
 )]
 pub(crate) struct Associate {
-    /// The concept that it leads from: name or id
-    source: String,
-    /// The concept that it leads to: name or id
-    target: String,
-    /// What it means: semantic, causal, temporal, hierarchical, compositional, or a number
-    #[arg(
-        long = "type",
-        value_name = "TYPE",
-        default_value = "semantic",
-        value_parser = field::<AssociationKind>,
-        allow_hyphen_values = true
-    )]
-    kind: AssociationKind,
+    #[command(flatten)]
+    named: NamedAssociation,
     /// Its confidence, 0 to 1
     #[arg(
         long,
@@ -74,7 +62,8 @@ pub(crate) async fn run(
     associate: &Associate,
     output: Output,
 ) -> Result<Answer, Failure> {
-    let Associate { source, target, kind, confidence, place } = associate;
+    let Associate { named, confidence, place } = associate;
+    let NamedAssociation { source, target, kind } = named;
     let client = client.namespace(&place.namespace);
     let earlier = client.association(source, target, Some(*kind)).await?;
     let replaced = earlier.map(|earlier| Replaced {

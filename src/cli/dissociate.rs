@@ -3,32 +3,19 @@
 use clap::Args;
 use serde_json::json;
 use sutra_client::Client;
-use sutra_wire::AssociationKind;
 
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
 use crate::printable::{in_namespace, name};
-use crate::target::{Place, Server};
-use crate::values::field;
+use crate::target::{NamedAssociation, Place, Server};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra dissociate dog animal --type hierarchical\n\n\
     An association is known by its two ends and its type. Others between the two stay, and so do \
     both concepts.")]
 pub(crate) struct Dissociate {
-    /// The concept that it leads from: name or id
-    source: String,
-    /// The concept that it leads to: name or id
-    target: String,
-    /// What it means: semantic, causal, temporal, hierarchical, compositional, or a number
-    #[arg(
-        long = "type",
-        value_name = "TYPE",
-        default_value = "semantic",
-        value_parser = field::<AssociationKind>,
-        allow_hyphen_values = true
-    )]
-    kind: AssociationKind,
+    #[command(flatten)]
+    named: NamedAssociation,
     #[command(flatten)]
     place: Place,
 }
@@ -44,7 +31,8 @@ pub(crate) async fn run(
     dissociate: &Dissociate,
     output: Output,
 ) -> Result<Answer, Failure> {
-    let Dissociate { source, target, kind, place } = dissociate;
+    let Dissociate { named, place } = dissociate;
+    let NamedAssociation { source, target, kind } = named;
     let removed = client.namespace(&place.namespace).dissociate(source, target, *kind).await?;
     let value =
         json!({"removed": removed, "source": source, "target": target, "type": kind.to_string()});

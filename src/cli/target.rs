@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
+use sutra_wire::AssociationKind;
 
 use crate::admin_port::{AdminAddress, DEFAULT_ADMIN};
-use crate::values::some_duration;
+use crate::values::{field, some_duration};
 
 /// The native port of a server that was not told otherwise.
 pub(crate) const DEFAULT_SERVER: &str = "127.0.0.1:50050";
@@ -44,6 +45,24 @@ pub(crate) struct Server {
         display_order = 103
     )]
     pub(crate) timeout: Duration,
+}
+
+/// An association, by its ends and its type.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct NamedAssociation {
+    /// The concept that it leads from: name or id
+    pub(crate) source: String,
+    /// The concept that it leads to: name or id
+    pub(crate) target: String,
+    /// What it means: semantic, causal, temporal, hierarchical, compositional, or a number
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        default_value = "semantic",
+        value_parser = field::<AssociationKind>,
+        allow_hyphen_values = true
+    )]
+    pub(crate) kind: AssociationKind,
 }
 
 /// Where the admin port is.
